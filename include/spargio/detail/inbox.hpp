@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// The many-producer, one-consumer queue of a shard: spawns and wakes that other threads bring.
+#pragma once
+
+#include <cstdint>
+
+#include "spargio/detail/seams.hpp"
+#include "spargio/detail/work_item.hpp"
+
+namespace spargio::detail {
+
+/// What a push did, and so who owes the shard a wake.
+enum class [[nodiscard("whoever gets WasEmpty owes the shard a wake")]] Push : std::uint8_t {
+    Refused,   ///< the inbox is closed; the item was not taken
+    WasEmpty,  ///< this push made it non-empty: the caller must see that the shard wakes
+    Queued,    ///< somebody before this push owes the wake already
+};
+
+/// Intrusive stack (Treiber, IBM RJ 5118, 1986) that the consumer takes whole and reverses, so no item is ever popped by
+/// compare-and-swap and ABA cannot happen. FIFO per producer, and over all producers in the order of their pushes.
+///
+/// Invariant: a push that finds the stack empty owes the wake; every later push until the next take_all() relies on it.
+/// All operations on `head_` are sequentially consistent: it is one half of the sleep handshake (the other is ParkState).
+class Inbox {
+public:
+    /// Takes the item unless the inbox was closed. Any thread.
+    Push try_push(WorkItem* item) noexcept { return insert(item, kClosed); }
+
+    /// Takes the item even from a closed inbox: for wakes that a shutdown waits for. Any thread.
+    Push push(WorkItem* item) noexcept { return insert(item, 0); }
+
+    /// Refuses every later try_push(). Any thread; idempotent.
+    void close() noexcept { head_.fetch_or(kClosed, std::memory_order_seq_cst); }
+
+    /// Consumer's look before it sleeps; any thread may ask, the answer may be old by then.
+    [[nodiscard]] bool empty() const noexcept { return (head_.load(std::memory_order_seq_cst) & ~kClosed) == 0; }
+
+    /// Appends everything to `out`, oldest first, and leaves the inbox empty. Consumer only. Returns how many.
+    std::size_t take_all(WorkList& out) noexcept {
+        auto* item = reinterpret_cast<WorkItem*>(head_.fetch_and(kClosed, std::memory_order_seq_cst) & ~kClosed);
+        WorkItem* oldest_first = nullptr;
+        while (item != nullptr) {
+            WorkItem* older = item->next;
+            item->next = oldest_first;
+            oldest_first = item;
+            item = older;
+        }
+        std::size_t count = 0;
+        while (oldest_first != nullptr) {
+            WorkItem* following = oldest_first->next;
+            out.push_back(oldest_first);
+            oldest_first = following;
+            ++count;
+        }
+        taken_.store(taken_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
+        return count;
+    }
+
+    /// Items waiting; a gauge for statistics, exact at rest.
+    [[nodiscard]] std::uint64_t depth() const noexcept {
+        // taken_ first: read the other way round, a take in between would make the difference negative.
+        const auto taken = taken_.load(std::memory_order_relaxed);
+        const auto pushed = pushed_.load(std::memory_order_relaxed);
+        return pushed > taken ? pushed - taken : 0;
+    }
+
+private:
+    static constexpr std::uintptr_t kClosed = 1;
+
+    Push insert(WorkItem* item, std::uintptr_t refuse_if) noexcept {
+        auto head = head_.load(std::memory_order_relaxed);
+        do {
+            if ((head & refuse_if) != 0) {
+                return Push::Refused;
+            }
+            item->next = reinterpret_cast<WorkItem*>(head & ~kClosed);
+            // Publishes the item's contents to take_all(), and comes before the producer's look at the park state.
+        } while (!head_.compare_exchange_weak(head, reinterpret_cast<std::uintptr_t>(item) | (head & kClosed),
+                                              std::memory_order_seq_cst, std::memory_order_relaxed));
+        pushed_.fetch_add(1, std::memory_order_relaxed);  // The line is ours now: the cheapest moment to count.
+        return (head & ~kClosed) == 0 ? Push::WasEmpty : Push::Queued;
+    }
+
+    alignas(cache_line) atomic<std::uintptr_t> head_{0};  // Producers and consumer; bit 0 = closed.
+    atomic<std::uint64_t> pushed_{0};                      // Producers; a count, orders nothing.
+    alignas(cache_line) atomic<std::uint64_t> taken_{0};   // Consumer writes, statistics read; orders nothing.
+};
+
+}  // namespace spargio::detail

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// The seams through which a model checker, a virtual clock or a fixed seed can stand in for the real thing.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+
+namespace spargio::detail {
+
+/// Every atomic of the runtime is one of these, so that a checker's type can replace it in one place.
+template <class T>
+using atomic = std::atomic<T>;
+
+/// Deadlines, spins and time-outs: monotonic, so that a wall-clock jump moves nothing.
+using clock = std::chrono::steady_clock;
+
+/// xorshift64* (Marsaglia, "Xorshift RNGs", 2003): victim choice needs speed and a seed, not quality.
+class RandomSource {
+public:
+    explicit constexpr RandomSource(std::uint64_t seed) noexcept : state_(seed != 0 ? seed : 0x9E3779B97F4A7C15ULL) {}
+
+    constexpr std::uint64_t next() noexcept {
+        state_ ^= state_ >> 12U;
+        state_ ^= state_ << 25U;
+        state_ ^= state_ >> 27U;
+        return state_ * 0x2545F4914F6CDD1DULL;
+    }
+
+    /// A number in [0, bound); `bound` is at least 1.
+    constexpr std::uint32_t below(std::uint32_t bound) noexcept {
+        return static_cast<std::uint32_t>(((next() >> 32U) * bound) >> 32U);
+    }
+
+private:
+    std::uint64_t state_;
+};
+
+/// Two owners' data on one line makes each write of one a miss of the other.
+inline constexpr std::size_t cache_line = 64;
+
+/// Tells the CPU that this is a spin: fewer speculative loads, less power, a sibling thread gets the core.
+inline void cpu_relax() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield" ::: "memory");
+#endif
+}
+
+}  // namespace spargio::detail

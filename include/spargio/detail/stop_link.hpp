@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+// How a stop request from any thread meets a task that is suspended in a wait, without touching what is gone.
+#pragma once
+
+#include <cstdint>
+
+#include "spargio/detail/seams.hpp"
+
+namespace spargio::detail {
+
+struct TaskHeader;
+
+/// What a suspended task waits for, as a canceller sees it. It lives in the awaiter, so in the task's frame.
+struct alignas(8) Wait {
+    /// Runs on the canceller's thread, which holds the wait (Held below). It must see to it that, sooner or later, on
+    /// some thread, finish_cancel() is called once, and that the task is scheduled if either it took the wait back from
+    /// whoever would have completed it, or finish_cancel() returns true.
+    using CancelFn = void (*)(Wait*, TaskHeader* root) noexcept;
+
+    explicit constexpr Wait(CancelFn fn) noexcept : cancel(fn) {}
+
+    CancelFn cancel;
+};
+
+/// One word per spawned task. Who schedules a task that a completer and a canceller reach for at the same time is
+/// decided here; tests/models/join.pml is the model.
+///
+///     Idle     --arm(w)-->            Armed(w)             the task, about to suspend
+///     Armed(w) --disarm-->            Idle                 the completer: schedules the task
+///     Idle     --request-->           Stopped              nothing to cancel; the next arm() fails
+///     Armed(w) --request-->           Held(w)              the canceller may use w until finish_cancel()
+///     Held(w)  --disarm-->            Held(w)|HandedOver   the completer lets go: the canceller will schedule the task
+///     Held(w)  --finish_cancel-->     Stopped              returns false
+///     Held(w)|HandedOver --finish-->  Stopped              returns true: the caller schedules the task
+///     Stopped  --disarm-->            Stopped              the canceller has finished: the completer schedules the task
+///
+/// Once a token was asked for, the word lives in a StopState beside its std::stop_source (`kShared`).
+class StopLink {
+public:
+    StopLink() = default;
+    StopLink(const StopLink&) = delete;
+    StopLink& operator=(const StopLink&) = delete;
+    ~StopLink();
+
+    /// Task, before it publishes `w` to a completer. False: a stop came first, do not wait.
+    [[nodiscard]] bool arm(Wait* w) noexcept {
+        std::uintptr_t idle = kIdle;
+        // acq_rel: releases *w to a canceller; acquires what a canceller did before it stopped us.
+        return word().compare_exchange_strong(idle, reinterpret_cast<std::uintptr_t>(w), std::memory_order_acq_rel,
+                                              std::memory_order_acquire);
+    }
+
+    /// Completer, which owns the completion: true means that the caller schedules the task, false that a canceller will.
+    [[nodiscard]] bool disarm(Wait* w) noexcept {
+        auto& link = word();
+        auto armed = reinterpret_cast<std::uintptr_t>(w);
+        if (link.compare_exchange_strong(armed, kIdle, std::memory_order_acq_rel, std::memory_order_acquire)) {
+            return true;
+        }
+        if ((link.fetch_or(kHandedOver, std::memory_order_acq_rel) & kPointer) != 0) {
+            return false;
+        }
+        link.store(kStopped, std::memory_order_relaxed);  // Nobody else is left: the canceller has finished.
+        return true;
+    }
+
+    /// Canceller, any thread. Marks the task stopped; a wait that comes back is held by the caller, whose duty it is to
+    /// call its `cancel`. Null: nothing to cancel, or another canceller is at it.
+    [[nodiscard]] Wait* request() noexcept;
+
+    /// Ends the holding. True: the completer came meanwhile and left the scheduling to us.
+    [[nodiscard]] bool finish_cancel() noexcept {
+        return (word().exchange(kStopped, std::memory_order_acq_rel) & kHandedOver) != 0;
+    }
+
+    /// Shutdown, on the task's shard: the wait that is armed and that nobody has reached for; else null.
+    [[nodiscard]] Wait* armed() noexcept {
+        const auto seen = word().load(std::memory_order_acquire);
+        return (seen & (kStopped | kHandedOver)) == 0 ? reinterpret_cast<Wait*>(seen & kPointer) : nullptr;
+    }
+    /// Shutdown: becomes the canceller of an armed wait. False: somebody was faster.
+    [[nodiscard]] bool hold(Wait* w) noexcept {
+        auto armed = reinterpret_cast<std::uintptr_t>(w);
+        return word().compare_exchange_strong(armed, armed | kStopped, std::memory_order_acq_rel,
+                                              std::memory_order_acquire);
+    }
+
+    [[nodiscard]] bool stop_requested() const noexcept {
+        return (word().load(std::memory_order_acquire) & kStopped) != 0;
+    }
+
+    /// The shared state of std::stop_token, made at the first request for it; null when a stop has come before that.
+    /// Task only, while it runs.
+    struct StopState;
+    [[nodiscard]] StopState* shared_state();
+
+private:
+    static constexpr std::uintptr_t kIdle = 0;
+    static constexpr std::uintptr_t kStopped = 1;
+    static constexpr std::uintptr_t kShared = 2;
+    static constexpr std::uintptr_t kHandedOver = 4;
+    static constexpr std::uintptr_t kPointer = ~std::uintptr_t{7};
+
+    [[nodiscard]] atomic<std::uintptr_t>& word() noexcept {
+        const auto own = word_.load(std::memory_order_acquire);
+        return (own & kShared) == 0 ? word_ : shared_word(own);
+    }
+    [[nodiscard]] const atomic<std::uintptr_t>& word() const noexcept { return const_cast<StopLink*>(this)->word(); }
+    static atomic<std::uintptr_t>& shared_word(std::uintptr_t own) noexcept;
+
+    // Writers: the task (arm, shared_state), its completer (disarm), cancellers. Each hand-over of *w is a release by
+    // one side and an acquire by the other, see the members.
+    atomic<std::uintptr_t> word_{kIdle};
+};
+
+}  // namespace spargio::detail

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+// The header in front of every task's coroutine frame: run-queue node, join word, stop word, placement.
+#pragma once
+
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+
+#include "spargio/detail/seams.hpp"
+#include "spargio/detail/stop_link.hpp"
+#include "spargio/detail/work_item.hpp"
+#include "spargio/shard_id.hpp"
+
+namespace spargio::detail {
+
+class RuntimeCore;
+struct TaskHeader;
+
+/// What a coroutine needs of the thread that runs it: a shard, or a thread of the blocking pool.
+struct Executor {
+    RuntimeCore* core = nullptr;
+    TaskHeader* ended = nullptr;      // Set by final_suspend of a spawned task; the loop takes it when the step returns.
+    void* trampoline = nullptr;       // A frame to resume next instead of by symmetric transfer (see task.hpp).
+    std::uint32_t inline_depth = 0;   // Transfers since the loop last had control.
+};
+
+/// How a task's life ended, as its joiner will see it.
+enum class Outcome : std::uint8_t {
+    Pending,    ///< not ended
+    Value,      ///< the result slot holds a value
+    Exception,  ///< the result slot holds an exception_ptr
+    Canceled,   ///< destroyed before it ended; no result
+    Refused,    ///< never accepted; `refusal` says why
+    Taken,      ///< a joiner has moved the result out
+};
+
+enum class TaskKind : std::uint8_t { Awaited, Pinned, Stealable, Blocking };
+
+/// One allocation holds `[result slot][TaskHeader][coroutine frame]`. The frame is destroyed the moment the task ends; the
+/// block is freed by the last of the task and its handle, which `join` decides.
+///
+/// Ownership of the block: a Task object; once awaited, the awaiter; once spawned, the task itself until `join` becomes
+/// Done, then whoever holds the handle (or the completer, if it reads Detached).
+///
+/// `root`, `leaf`: only the spawned task (the root) is ever queued. Under it stand the tasks it awaits, each inside the
+/// frame of its parent; `leaf` names the innermost, which is the one to resume, and the first to destroy.
+///
+/// States of `join`, and who leaves them:
+///
+///     Running       the completer -> Done; a task that joins -> pointer to its root; a thread -> ThreadWaits;
+///                   the handle's end -> Detached; a canceller of a joiner that is not there yet -> StopMark
+///     pointer       the completer -> Done, and schedules that task; a canceller -> Running, and schedules it as canceled
+///     ThreadWaits   the completer -> Done, and wakes the futex; the thread, timed out -> Running
+///     StopMark      the joiner -> Running, and goes on as canceled; the completer -> Done
+///     Detached      the completer -> Done, reports an exception, frees the block
+///     Done          final: the handle owns the block
+struct TaskHeader : WorkItem {
+    static constexpr std::uintptr_t join_running = 0;
+    static constexpr std::uintptr_t join_done = 1;
+    static constexpr std::uintptr_t join_thread_waits = 2;
+    static constexpr std::uintptr_t join_detached = 3;
+    static constexpr std::uintptr_t join_stop_mark = 4;
+    static constexpr std::uintptr_t join_pointer = ~std::uintptr_t{7};
+
+    TaskHeader(RunFn fn, std::uint16_t result_size) noexcept : WorkItem(fn), result_bytes(result_size) {}
+    TaskHeader(const TaskHeader&) = delete;
+    TaskHeader& operator=(const TaskHeader&) = delete;
+
+    // Writers: completer, joiner, waiting thread, canceller, handle. Done is a release of the result and of the frame's
+    // end; whoever reads Done acquires both. A pointer is a release of the joiner's suspended state.
+    atomic<std::uintptr_t> join{join_running};
+    StopLink stop;
+
+    // Awaited: the root it runs under. Root: the executor that runs it, or the shard that has it while it is suspended.
+    union Owner {
+        TaskHeader* root;
+        Executor* executor;
+    } owner{nullptr};
+    // Awaited: the frame that awaits this one. Root: the innermost frame. Frame destroyed: the size it had.
+    union Link {
+        void* parent;
+        void* leaf;
+        std::size_t frame_bytes;
+    } link{nullptr};
+    // Root, started: neighbours in its shard's list of live tasks. Ended by an exception: `core` keeps the hook reachable.
+    union Live {
+        TaskHeader* next;
+        RuntimeCore* core;
+    } live{nullptr};
+    TaskHeader* live_prev = nullptr;
+
+    std::uint16_t result_bytes;  // Size of the slot in front of the header.
+    ShardId home = 0;            // Pinned: its shard. Stealable, started: the shard whose list it is in.
+    TaskKind kind = TaskKind::Awaited;
+    Outcome outcome = Outcome::Pending;
+    std::uint8_t refusal = 0;  // With Outcome::Refused: the RuntimeError.
+    bool owned : 1 = false;        // A Task object exists: operator delete leaves the block alone.
+    bool framed : 1 = true;        // The frame has not been destroyed.
+    bool started : 1 = false;      // Root: its first step has begun, so it is in a live list.
+    bool joining : 1 = false;      // Root: suspended in a join, with a completer that may come.
+    bool visited : 1 = false;      // Shutdown's walk over chains of joins; likewise the next.
+    bool on_path : 1 = false;
+
+    [[nodiscard]] void* frame() noexcept { return this + 1; }
+    [[nodiscard]] static TaskHeader* of_frame(void* frame) noexcept { return static_cast<TaskHeader*>(frame) - 1; }
+    [[nodiscard]] void* result() noexcept { return reinterpret_cast<std::byte*>(this) - result_bytes; }
+
+    [[nodiscard]] TaskHeader* root() noexcept { return kind == TaskKind::Awaited ? owner.root : this; }
+    [[nodiscard]] bool done() const noexcept { return join.load(std::memory_order_acquire) == join_done; }
+};
+
+// The header and an eight-byte result slot together keep the frame on a 16-byte boundary.
+static_assert(sizeof(TaskHeader) % 16 == 8, "the result slot assumes this");
+
+/// Bytes of the result slot for `size` bytes of result: at least a pointer, and the frame stays 16-aligned.
+constexpr std::size_t result_slot_bytes(std::size_t size) noexcept {
+    return ((size < sizeof(void*) ? sizeof(void*) : size) + 7) / 16 * 16 + 8;
+}
+
+/// Makes a block for a frame of `frame_bytes`; returns the frame's address. Throws std::bad_alloc.
+[[nodiscard]] void* allocate_task(std::size_t frame_bytes, std::uint16_t result_bytes, WorkItem::RunFn run);
+/// What the promise's operator delete calls: the block stays while somebody owns it.
+void release_frame(void* frame, std::size_t frame_bytes) noexcept;
+
+/// Destroys the frame, if it is still there. Not for a task with started children: see destroy_chain().
+void destroy_frame(TaskHeader* task) noexcept;
+/// Destroys the frames from the innermost awaited task up to `root`, one after another, however long the chain.
+void destroy_chain(TaskHeader* root) noexcept;
+/// Drops the result that nobody took, and frees the block. The frame is gone.
+void free_task(TaskHeader* task) noexcept;
+
+/// The step of a root: what a task's run-queue entry does. Null shard: see WorkItem::RunFn.
+void run_task_step(TaskHeader* task, Shard& shard) noexcept;
+
+}  // namespace spargio::detail

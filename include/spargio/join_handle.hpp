@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+// JoinHandle: the other end of a spawned task.
+#pragma once
+
+#include <chrono>
+#include <coroutine>
+#include <cstdint>
+#include <system_error>
+#include <utility>
+
+#include "spargio/detail/core_ref.hpp"
+#include "spargio/detail/join.hpp"
+#include "spargio/detail/result_slot.hpp"
+#include "spargio/result.hpp"
+#include "spargio/task.hpp"
+
+namespace spargio {
+
+template <class T>
+class JoinHandle;
+
+namespace detail {
+
+/// Saturates: a duration beyond what the clock can hold means "for ever", a negative one "not at all".
+template <class Rep, class Period>
+[[nodiscard]] constexpr std::chrono::nanoseconds clamp_duration(std::chrono::duration<Rep, Period> duration) noexcept {
+    constexpr auto most = std::chrono::nanoseconds(std::int64_t{1} << 62U);
+    using Seconds = std::chrono::duration<double>;
+    const auto seconds = std::chrono::duration_cast<Seconds>(duration);
+    if (!(seconds.count() > 0)) {  // Also true for NaN.
+        return std::chrono::nanoseconds::zero();
+    }
+    if (seconds >= std::chrono::duration_cast<Seconds>(most)) {
+        return most;
+    }
+    return std::chrono::ceil<std::chrono::nanoseconds>(duration);
+}
+
+/// The value of an ended task, or a throw. Leaves the block to its owner.
+template <class T>
+T take_value(TaskHeader* task) {
+    if (task->outcome == Outcome::Value) [[likely]] {
+        return ResultSlot<T>::take(task);
+    }
+    if (task->outcome == Outcome::Exception) {
+        std::rethrow_exception(take_exception(task));
+    }
+    throw_join_error(task);
+}
+
+/// The part of both awaiters that waits.
+class JoinAwaiterBase {
+public:
+    JoinAwaiterBase(TaskHeader* child, std::uint64_t runtime) noexcept : wait_(child, false), runtime_(runtime) {}
+
+    [[nodiscard]] bool await_ready() const noexcept { return wait_.child->done(); }
+
+    template <class P>
+    SPARGIO_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) noexcept {
+        TaskHeader* joiner = header_of(frame)->root();
+        wait_.same_runtime = runs_in(joiner, runtime_);
+        return join_suspend(wait_, joiner);
+    }
+
+protected:
+    JoinWait wait_;
+    std::uint64_t runtime_;
+};
+
+/// `co_await std::move(handle)`
+template <class T>
+class JoinAwaiter : public JoinAwaiterBase {
+public:
+    using JoinAwaiterBase::JoinAwaiterBase;
+    JoinAwaiter(const JoinAwaiter&) = delete;
+    JoinAwaiter& operator=(const JoinAwaiter&) = delete;
+    ~JoinAwaiter() { detach_task(wait_.child); }
+
+    T await_resume() {
+        if (wait_.canceled) {
+            throw_canceled();
+        }
+        return take_value<T>(wait_.child);
+    }
+};
+
+/// `co_await handle.join()`
+template <class T>
+class JoinResultAwaiter : public JoinAwaiterBase {
+public:
+    using JoinAwaiterBase::JoinAwaiterBase;
+
+    Result<T> await_resume() {
+        if (wait_.canceled) {
+            return std::make_error_code(std::errc::operation_canceled);
+        }
+        if (wait_.child->outcome == Outcome::Value || wait_.child->outcome == Outcome::Exception) {
+            if constexpr (std::is_void_v<T>) {
+                take_value<T>(wait_.child);
+                return {};
+            } else {
+                return take_value<T>(wait_.child);
+            }
+        }
+        return join_error(wait_.child);
+    }
+};
+
+}  // namespace detail
+
+/// What every spawn returns. Keep it to join, ask or stop the task; drop it, and the task runs on.
+///
+/// A task of any runtime may await it, any thread that is not a shard of the task's runtime may block on it. The handle is
+/// used by one thread at a time, but for request_stop(), done() and spawn_error(), which any thread may call meanwhile.
+/// It may outlive the runtime. It owns the task's block (result and join state), never its frame: when the task ends,
+/// everything in its frame is destroyed on its shard before any joiner sees the result.
+template <class T>
+class [[nodiscard("keep the handle to join the task, or call detach() to let it run on alone")]] JoinHandle {
+public:
+    using value_type = T;
+
+    JoinHandle(JoinHandle&& other) noexcept
+        : task_(std::exchange(other.task_, nullptr)), runtime_(other.runtime_) {}
+    JoinHandle& operator=(JoinHandle&& other) noexcept {
+        if (this != &other) {
+            detach();
+            task_ = std::exchange(other.task_, nullptr);
+            runtime_ = other.runtime_;
+        }
+        return *this;
+    }
+    JoinHandle(const JoinHandle&) = delete;
+    JoinHandle& operator=(const JoinHandle&) = delete;
+    ~JoinHandle() { detach(); }
+
+    /// `co_await std::move(handle)`: waits for the task's end and gives its T. Rethrows its exception; throws
+    /// std::system_error with JoinError::Canceled (it was destroyed by a shutdown) or the reason the spawn was refused. When
+    /// the awaiting task is stopped, throws std::errc::operation_canceled and detaches the child. The caller resumes on its
+    /// own shard, or, if it is stealable, where the child ended. One awaiter, no allocation.
+    detail::JoinAwaiter<T> operator co_await() && {
+        return detail::JoinAwaiter<T>(std::exchange(require(), nullptr), runtime_);
+    }
+
+    /// Awaitable: the same as a Result, but the task's own exception is still rethrown. When the awaiting task is stopped,
+    /// gives std::errc::operation_canceled, and the handle stays valid. A value can be taken once.
+    [[nodiscard("co_await it")]] detail::JoinResultAwaiter<T> join()
+        requires(!std::is_reference_v<T>)
+    {
+        return detail::JoinResultAwaiter<T>(require(), runtime_);
+    }
+
+    /// Blocks the thread until the task has ended; gives and throws what `co_await std::move(handle)` does, and leaves the
+    /// handle empty. Throws std::logic_error on a shard thread of the task's runtime: await there.
+    T get() {
+        detail::join_block(require(), runtime_);
+        const JoinHandle consumed(std::move(*this));
+        return detail::take_value<T>(consumed.task_);
+    }
+
+    /// Blocks the thread until the task has ended, `limit` at most; whether it has. Throws like get().
+    template <class Rep, class Period>
+    [[nodiscard]] bool wait_for(std::chrono::duration<Rep, Period> limit) const {
+        return detail::join_block_for(require(), runtime_, detail::clamp_duration(limit));
+    }
+
+    /// Whether the task has ended (or was refused): a join will not wait.
+    [[nodiscard]] bool done() const { return require()->done(); }
+
+    /// Why the spawn was refused (RuntimeError::Closed, InvalidShard, Overloaded, ...); empty if it was not.
+    [[nodiscard]] std::error_code spawn_error() const { return detail::refusal_of(require()); }
+
+    /// Asks the task to stop: its token, and the wait it is suspended in. Returns at once; any thread.
+    void request_stop() const { detail::request_task_stop(require()); }
+
+    /// Lets go: the task runs on. If it has ended with an exception that nobody took, the runtime's
+    /// on_unhandled_exception is called here.
+    void detach() noexcept {
+        if (task_ != nullptr) {
+            detail::detach_task(std::exchange(task_, nullptr));
+        }
+    }
+
+    /// False once the handle was awaited as an rvalue, got, detached or moved from.
+    [[nodiscard]] bool valid() const noexcept { return task_ != nullptr; }
+
+    /// For the spawn functions: takes over the handle's side of a submitted task.
+    JoinHandle(detail::TaskHeader* task, std::uint64_t runtime) noexcept : task_(task), runtime_(runtime) {}
+
+private:
+    detail::TaskHeader*& require() {
+        if (task_ == nullptr) {
+            detail::throw_empty_handle();
+        }
+        return task_;
+    }
+    detail::TaskHeader* const& require() const {
+        if (task_ == nullptr) {
+            detail::throw_empty_handle();
+        }
+        return task_;
+    }
+
+    detail::TaskHeader* task_;
+    std::uint64_t runtime_;
+};
+
+}  // namespace spargio

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// Everything but the opt-in headers (spargio/fmt.hpp).
+#pragma once
+
+#include "spargio/backend.hpp"
+#include "spargio/capabilities.hpp"
+#include "spargio/config.hpp"
+#include "spargio/error.hpp"
+#include "spargio/join_handle.hpp"
+#include "spargio/message.hpp"
+#include "spargio/native_lane.hpp"
+#include "spargio/placement.hpp"
+#include "spargio/result.hpp"
+#include "spargio/run.hpp"
+#include "spargio/runtime.hpp"
+#include "spargio/runtime_builder.hpp"
+#include "spargio/runtime_handle.hpp"
+#include "spargio/shard_ctx.hpp"
+#include "spargio/shard_id.hpp"
+#include "spargio/spawnable.hpp"
+#include "spargio/stats.hpp"
+#include "spargio/task.hpp"
+#include "spargio/this_task.hpp"
+#include "spargio/time.hpp"
+#include "spargio/version.hpp"

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// Sleeping without blocking the shard.
+#pragma once
+
+#include <chrono>
+#include <coroutine>
+
+#include "spargio/detail/seams.hpp"
+#include "spargio/detail/timer_queue.hpp"
+#include "spargio/join_handle.hpp"
+#include "spargio/result.hpp"
+#include "spargio/task.hpp"
+
+namespace spargio {
+
+namespace detail {
+
+/// A task's sleep on the timer queue of the shard it went to sleep on. Lives in the awaiter. As a WorkItem it carries a
+/// stop to that shard.
+struct SleepWait : Wait, TimerNode, WorkItem {
+    explicit SleepWait(clock::time_point due_at) noexcept;
+
+    Executor* shard = nullptr;
+    TaskHeader* root = nullptr;
+    std::errc error{};
+};
+
+/// False: do not suspend; `error` says why, or there was nothing to wait for.
+[[nodiscard]] bool sleep_suspend(SleepWait& wait, TaskHeader* root) noexcept;
+
+class SleepAwaiter {
+public:
+    explicit SleepAwaiter(clock::time_point due) noexcept : wait_(due) {}
+    SleepAwaiter(const SleepAwaiter&) = delete;
+    SleepAwaiter& operator=(const SleepAwaiter&) = delete;
+
+    [[nodiscard]] static bool await_ready() noexcept { return false; }
+    template <class P>
+    SPARGIO_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) noexcept {
+        return sleep_suspend(wait_, header_of(frame)->root());
+    }
+    [[nodiscard]] Result<void> await_resume() const {
+        if (wait_.error != std::errc{}) {
+            return std::make_error_code(wait_.error);
+        }
+        return {};
+    }
+
+private:
+    SleepWait wait_;
+};
+
+}  // namespace detail
+
+/// Awaitable -> Result<void>: resumes at `due` or later, a stealable task on any shard. A time in the past does not
+/// suspend. std::errc::operation_canceled when the task is stopped before that, or was already. No kernel timer, and no
+/// allocation but for the growth of the shard's timer queue (not_enough_memory if that fails).
+[[nodiscard("co_await it")]] inline detail::SleepAwaiter sleep_until(std::chrono::steady_clock::time_point due) noexcept {
+    return detail::SleepAwaiter(due);
+}
+
+/// The same for `duration` from now. Durations are clamped, never overflow; zero and less does not suspend.
+template <class Rep, class Period>
+[[nodiscard("co_await it")]] detail::SleepAwaiter sleep_for(std::chrono::duration<Rep, Period> duration) noexcept {
+    const auto span = detail::clamp_duration(duration);
+    const auto now = detail::clock::now();
+    const auto room = detail::clock::time_point::max() - now;
+    return detail::SleepAwaiter(span < room ? now + span : detail::clock::time_point::max());
+}
+
+}  // namespace spargio

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+// The blocking pool's threads.
+#include "blocking_pool.hpp"
+
+#include <chrono>
+
+#include "runtime_core.hpp"
+#include "scheduler.hpp"
+#include "spargio/error.hpp"
+#include "threads.hpp"
+
+namespace spargio::detail {
+
+namespace {
+
+constexpr auto kIdleTime = std::chrono::seconds(5);
+
+constinit thread_local const BlockingPool* current_pool = nullptr;
+
+}  // namespace
+
+BlockingPool::BlockingPool(RuntimeCore& core, std::size_t most_threads, std::size_t most_waiting)
+    : core_(core), most_threads_(most_threads), most_waiting_(most_waiting) {}
+
+std::error_code BlockingPool::submit(TaskHeader* job) noexcept {
+    Threads to_join;
+    std::error_code refusal;
+    {
+        const std::lock_guard lock(mutex_);
+        to_join.splice(to_join.end(), ended_);
+        if (closed_) {
+            refusal = RuntimeError::Closed;
+        } else if (idle_ > jobs_.size()) {
+            jobs_.push_back(job);
+            work_.notify_one();
+        } else if (threads_.size() < most_threads_ && start_thread()) {
+            jobs_.push_back(job);
+        } else if (threads_.empty()) {
+            refusal = RuntimeError::ThreadSpawn;
+        } else if (jobs_.size() >= most_waiting_) {
+            refusal = RuntimeError::Overloaded;
+        } else {
+            jobs_.push_back(job);
+        }
+    }
+    for (auto& thread : to_join) {
+        thread.join();
+    }
+    return refusal;
+}
+
+bool BlockingPool::start_thread() noexcept {
+    try {
+        const auto self = threads_.emplace(threads_.end());
+        try {
+            const SignalsBlocked blocked;
+            *self = std::thread([this, self] { thread_main(self); });
+        } catch (...) {
+            threads_.erase(self);
+            return false;
+        }
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
+void BlockingPool::thread_main(Threads::iterator self) noexcept {
+    current_pool = this;
+    Executor executor;
+    executor.core = &core_;
+    std::unique_lock lock(mutex_);
+    name_this_thread(core_.options.thread_prefix.substr(0, 8) + "-blk", started_++);
+    for (;;) {
+        if (auto* item = jobs_.pop_front()) {
+            auto* job = static_cast<TaskHeader*>(item);
+            lock.unlock();
+            job->owner.executor = &executor;
+            std::coroutine_handle<>::from_address(job->link.leaf).resume();
+            executor.ended = nullptr;
+            destroy_frame(job);
+            complete_task(job, core_);
+            lock.lock();
+            continue;
+        }
+        if (closed_) {
+            break;
+        }
+        ++idle_;
+        const auto woken = work_.wait_for(lock, kIdleTime, [this] { return closed_ || !jobs_.empty(); });
+        --idle_;
+        if (!woken) {
+            break;
+        }
+    }
+    ended_.splice(ended_.end(), threads_, self);
+    left_.notify_all();
+}
+
+void BlockingPool::close() noexcept {
+    WorkList dropped;
+    {
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
+        while (auto* item = jobs_.pop_front()) {
+            dropped.push_back(item);
+        }
+        work_.notify_all();
+    }
+    while (auto* item = dropped.pop_front()) {
+        auto* job = static_cast<TaskHeader*>(item);
+        destroy_frame(job);
+        job->outcome = Outcome::Canceled;
+        complete_task(job, core_);
+    }
+}
+
+void BlockingPool::join() noexcept {
+    Threads to_join;
+    {
+        std::unique_lock lock(mutex_);
+        left_.wait(lock, [this] { return threads_.empty(); });
+        to_join.splice(to_join.end(), ended_);
+    }
+    for (auto& thread : to_join) {
+        thread.join();
+    }
+}
+
+bool BlockingPool::on_pool_thread() const noexcept { return current_pool == this; }
+
+}  // namespace spargio::detail

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+// Affinity mask and cgroup quota.
+#include "cpu_count.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <string>
+#include <thread>
+
+#include <sched.h>
+
+namespace spargio::detail {
+
+namespace {
+
+constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
+
+std::size_t affinity_cpus() noexcept {
+    // The kernel refuses a mask smaller than its own: grow until it fits.
+    for (int cpus = 1024; cpus <= 1024 * 64; cpus *= 4) {
+        cpu_set_t* set = CPU_ALLOC(static_cast<std::size_t>(cpus));
+        if (set == nullptr) {
+            break;
+        }
+        const auto bytes = CPU_ALLOC_SIZE(static_cast<std::size_t>(cpus));
+        const bool known = sched_getaffinity(0, bytes, set) == 0;
+        const auto count = known ? static_cast<std::size_t>(CPU_COUNT_S(bytes, set)) : 0;
+        CPU_FREE(set);
+        if (count > 0) {
+            return count;
+        }
+    }
+    return std::max<std::size_t>(std::thread::hardware_concurrency(), 1);
+}
+
+/// CPUs a quota allows, rounded up: half a CPU is still a thread.
+std::size_t quota_cpus(long long quota, long long period) noexcept {
+    if (quota <= 0 || period <= 0) {
+        return kNoLimit;
+    }
+    return static_cast<std::size_t>((quota + period - 1) / period);
+}
+
+/// The limits of the group `path` and of the groups above it, in the v2 file or the v1 files.
+std::size_t group_cpus(const std::string& mount, std::string path) {
+    std::size_t least = kNoLimit;
+    for (;;) {
+        const std::string folder = mount + path;
+        std::string quota;
+        long long period = 0;
+        if (std::ifstream v2(folder + "/cpu.max"); v2 >> quota >> period) {
+            if (quota != "max") {
+                least = std::min(least, quota_cpus(std::stoll(quota), period));
+            }
+        }
+        long long v1_quota = 0;
+        std::ifstream v1(folder + "/cpu.cfs_quota_us");
+        std::ifstream v1_period(folder + "/cpu.cfs_period_us");
+        if (v1 >> v1_quota && v1_period >> period) {
+            least = std::min(least, quota_cpus(v1_quota, period));
+        }
+        if (path.empty() || path == "/") {
+            return least;
+        }
+        path.erase(path.find_last_of('/'));
+    }
+}
+
+std::size_t cgroup_cpus() {
+    std::size_t least = kNoLimit;
+    std::ifstream groups("/proc/self/cgroup");
+    // Lines "hierarchy:controllers:path"; v2 has no controllers.
+    for (std::string line; std::getline(groups, line);) {
+        const auto first = line.find(':');
+        const auto second = line.find(':', first + 1);
+        if (first == std::string::npos || second == std::string::npos) {
+            continue;
+        }
+        const auto controllers = line.substr(first + 1, second - first - 1);
+        const auto path = line.substr(second + 1);
+        if (controllers.empty()) {
+            least = std::min(least, group_cpus("/sys/fs/cgroup", path));
+        } else if (("," + controllers + ",").find(",cpu,") != std::string::npos) {
+            least = std::min(least, group_cpus("/sys/fs/cgroup/cpu", path));
+        }
+    }
+    return least;
+}
+
+}  // namespace
+
+std::size_t usable_cpus() noexcept {
+    std::size_t quota = kNoLimit;
+    try {
+        quota = cgroup_cpus();
+    } catch (...) {  // Unreadable or unknown: no limit that we know of.
+    }
+    return std::max<std::size_t>(std::min(affinity_cpus(), quota), 1);
+}
+
+}  // namespace spargio::detail

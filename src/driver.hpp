@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// Driver: what a shard waits on. One implementation on io_uring, one on a futex.
+#pragma once
+
+#include "spargio/detail/seams.hpp"
+
+namespace spargio::detail {
+
+class Shard;
+
+/// Made, used and destroyed with its shard. Everything but wake_from_outside() is called on the shard's thread. Virtual: it
+/// is called once per turn and per system call, never per task.
+class Driver {
+public:
+    virtual ~Driver() = default;
+    Driver() = default;
+    Driver(const Driver&) = delete;
+    Driver& operator=(const Driver&) = delete;
+
+    /// Submits what is prepared and runs what has completed. Never blocks, and enters the kernel only for a reason.
+    virtual void poll() noexcept = 0;
+    /// A look that costs no system call: would poll() find something?
+    [[nodiscard]] virtual bool has_completions() const noexcept = 0;
+    /// Blocks until a bell, a completion or the deadline. The shard's park state is Parked. May return for no reason.
+    virtual void wait(clock::time_point deadline) noexcept = 0;
+    /// Rings the bell of another shard of the same runtime, at once. The caller took the duty from ParkState::notify().
+    virtual void ring(Shard& target) noexcept = 0;
+    /// Rings this shard's bell from a thread that is not a shard of its runtime. The same duty.
+    virtual void wake_from_outside() noexcept = 0;
+    /// The shard woke up and found that somebody had taken the duty: one bell is owed to it.
+    virtual void expect_bell() noexcept = 0;
+    /// Nothing submitted is on its way, and no bell is owed: the ring may be closed.
+    [[nodiscard]] virtual bool quiet() noexcept = 0;
+    /// The shard's thread ends: last call on it.
+    virtual void leave_thread() noexcept {}
+};
+
+}  // namespace spargio::detail

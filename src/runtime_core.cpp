@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+// Starting a runtime's shards; references, statistics, the hook.
+#include "runtime_core.hpp"
+
+#include <condition_variable>
+#include <cstdio>
+#include <exception>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "queue_driver.hpp"
+#include "shard.hpp"
+#include "spargio/error.hpp"
+#include "threads.hpp"
+#include "uring_driver.hpp"
+
+namespace spargio::detail {
+
+/// Where the starting shards and the builder meet: each shard reports, then waits for the verdict.
+class StartGate {
+public:
+    enum class Verdict : std::uint8_t { Open, Go, Abort };
+
+    Verdict report(std::optional<BuildFailure> failure) {
+        std::unique_lock lock(mutex_);
+        ++reported_;
+        if (failure && !failure_) {
+            failure_ = std::move(failure);
+        }
+        changed_.notify_all();
+        changed_.wait(lock, [this] { return verdict_ != Verdict::Open; });
+        return verdict_;
+    }
+
+    std::optional<BuildFailure> decide(std::size_t started, bool all_started) {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return reported_ == started; });
+        verdict_ = all_started && !failure_ ? Verdict::Go : Verdict::Abort;
+        changed_.notify_all();
+        return std::move(failure_);
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::size_t reported_ = 0;
+    std::optional<BuildFailure> failure_;
+    Verdict verdict_ = Verdict::Open;
+};
+
+namespace {
+
+std::uint64_t next_runtime_id() noexcept {
+    static atomic<std::uint64_t> last{0};
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+std::optional<BuildFailure> set_affinity(const RuntimeOptions& options, ShardId shard) {
+    if (options.thread_affinity.empty()) {
+        return std::nullopt;
+    }
+    const auto cpu = options.thread_affinity[shard % options.thread_affinity.size()];
+    const auto cpus = static_cast<std::size_t>(cpu) + 1;
+    int error = EINVAL;
+    if (cpu < 65536) {
+        if (cpu_set_t* set = CPU_ALLOC(cpus)) {
+            const auto bytes = CPU_ALLOC_SIZE(cpus);
+            CPU_ZERO_S(bytes, set);
+            CPU_SET_S(cpu, bytes, set);
+            error = pthread_setaffinity_np(pthread_self(), bytes, set);
+            CPU_FREE(set);
+        } else {
+            error = ENOMEM;
+        }
+    }
+    if (error == 0) {
+        return std::nullopt;
+    }
+    return BuildFailure{std::error_code(error, std::system_category()),
+                        "thread_affinity: CPU " + std::to_string(cpu) +
+                            " cannot be set; name CPUs that exist and that this process may use (taskset -p)"};
+}
+
+void default_unhandled(const std::exception_ptr& error) noexcept {
+    const char* what = "of a type that is no std::exception";
+    std::string text;
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::exception& known) {
+        what = known.what();
+        std::fprintf(stderr, "spargio: an exception left a task that nobody joins: %s\n", what);
+        std::terminate();
+    } catch (...) {
+        std::fprintf(stderr, "spargio: an exception left a task that nobody joins, %s\n", what);
+        std::terminate();
+    }
+}
+
+}  // namespace
+
+void core_acquire(RuntimeCore* core) noexcept { core->references_.fetch_add(1, std::memory_order_relaxed); }
+
+void core_release(RuntimeCore* core) noexcept {
+    if (core->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        delete core;
+    }
+}
+
+std::uint64_t core_id(const RuntimeCore* core) noexcept { return core->id; }
+
+RuntimeCore::RuntimeCore(RuntimeOptions complete)
+    : id(next_runtime_id()),
+      options(std::move(complete)),
+      blocking(*this, *options.blocking_threads, options.blocking_queue_capacity),
+      process_(getpid()) {}
+
+RuntimeCore::~RuntimeCore() = default;
+
+std::optional<BuildFailure> RuntimeCore::start() {
+    if (options.backend == BackendKind::Queue) {
+        return start_shards(BackendKind::Queue);
+    }
+    auto failure = start_shards(BackendKind::IoUring);
+    // A ring that cannot be had is a reason to fall back; a thread, or an option the user insisted on, is not.
+    const bool ring_refused = failure && failure->code == RuntimeError::IoUringInit;
+    if (!ring_refused || options.backend == BackendKind::IoUring || insists_on_ring(options)) {
+        return failure;
+    }
+    auto reason = std::move(failure->sentence);
+    capabilities = Capabilities();
+    failure = start_shards(BackendKind::Queue);
+    capabilities.fallback_reason = std::move(reason);
+    return failure;
+}
+
+std::optional<BuildFailure> RuntimeCore::start_shards(BackendKind kind) {
+    backend = kind;
+    capabilities.backend = kind;
+    shards.clear();
+    for (std::size_t i = 0; i < *options.shards; ++i) {
+        shards.push_back(std::make_unique<Shard>(*this, static_cast<ShardId>(i)));
+    }
+    StartGate gate;
+    std::optional<BuildFailure> thread_failure;
+    {
+        const SignalsBlocked blocked;
+        threads_.reserve(shards.size());
+        for (auto& shard : shards) {
+            try {
+                threads_.emplace_back([this, &gate, &shard = *shard] { shard_main(shard, gate); });
+            } catch (const std::system_error& error) {
+                thread_failure = BuildFailure{
+                    RuntimeError::ThreadSpawn, "shards: thread " + std::to_string(threads_.size()) + " of " +
+                                                   std::to_string(shards.size()) + " could not be started (" +
+                                                   error.code().message() +
+                                                   "); ask for fewer shards or raise the limits (ulimit -u, pids cgroup)"};
+                break;
+            }
+        }
+    }
+    auto failure = gate.decide(threads_.size(), !thread_failure);
+    if (thread_failure) {
+        failure = std::move(thread_failure);
+    }
+    if (failure) {
+        for (auto& thread : threads_) {
+            thread.join();
+        }
+        threads_.clear();
+        shards.clear();
+    }
+    return failure;
+}
+
+void RuntimeCore::shard_main(Shard& shard, StartGate& gate) noexcept {
+    const CoreRef keep(this);
+    name_this_thread(options.thread_prefix, shard.id);
+    auto failure = set_affinity(options, shard.id);
+    if (!failure) {
+        if (backend == BackendKind::IoUring) {
+            failure = make_uring_driver(shard, shard.id == 0 ? &capabilities : nullptr);
+        } else {
+            shard.driver = std::make_unique<QueueDriver>(shard);
+        }
+    }
+    if (gate.report(std::move(failure)) == StartGate::Verdict::Abort) {
+        shard.driver.reset();
+        return;
+    }
+    shard.run();
+    shard.driver->leave_thread();
+    if (shard.id == 0 && finish_on_first_shard.load(std::memory_order_acquire)) {
+        finish_shutdown();
+    }
+}
+
+void RuntimeCore::report_unhandled(std::exception_ptr error) noexcept {
+    if (phase() == Phase::Closing) {
+        return;  // What a shutdown destroys is not reported.
+    }
+    if (options.on_unhandled_exception) {
+        options.on_unhandled_exception(std::move(error));
+    } else {
+        default_unhandled(error);
+    }
+}
+
+RuntimeStats RuntimeCore::stats() const {
+    RuntimeStats stats;
+    std::uint64_t ended = 0;
+    for (const auto& shard : shards) {
+        const auto& counters = shard->counters;
+        ended += counters.ended.get();  // Before the spawns: a task that ends meanwhile must not make the gauge wrap.
+    }
+    for (const auto& shard : shards) {
+        const auto& counters = shard->counters;
+        stats.shard_command_depths.push_back(shard->inbox.depth() + counters.ready.load(std::memory_order_relaxed) +
+                                             shard->stealable.size());
+        stats.spawn_pinned_submitted +=
+            counters.spawned_pinned.get() + shard->foreign_pinned.load(std::memory_order_relaxed);
+        stats.spawn_stealable_submitted +=
+            counters.spawned_stealable.get() + shard->foreign_stealable.load(std::memory_order_relaxed);
+        stats.stealable_executed += counters.stealable_executed.get();
+        stats.stealable_stolen += counters.stealable_stolen.get();
+        stats.doorbells_rung += counters.doorbells_rung.get();
+        stats.steal_attempts += counters.steal_attempts.get();
+        stats.steal_successes += counters.steal_successes.get();
+        stats.parks += counters.parks.get();
+        stats.late_wakes += counters.late_wakes.get();
+        stats.timers_fired += counters.timers_fired.get();
+        stats.cq_overflows += counters.cq_overflows.get();
+    }
+    stats.doorbells_rung += foreign_bells.load(std::memory_order_relaxed);
+    const auto accepted = stats.spawn_pinned_submitted + stats.spawn_stealable_submitted;
+    stats.tasks_live = accepted > ended ? accepted - ended : 0;
+    return stats;
+}
+
+}  // namespace spargio::detail

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// RuntimeCore: what the shards, the handles and the owner of one runtime share.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "blocking_pool.hpp"
+#include "runtime_options.hpp"
+#include "shutdown_sync.hpp"
+#include "spargio/capabilities.hpp"
+#include "spargio/detail/core_ref.hpp"
+#include "spargio/detail/seams.hpp"
+#include "spargio/stats.hpp"
+#include "steal_queue.hpp"
+
+namespace spargio::detail {
+
+class Shard;
+
+enum class Phase : std::uint8_t {
+    Running,
+    Closing,  ///< new work is refused; shards are ending
+    Closed,   ///< no thread and no ring is left
+};
+
+/// Counted by handles, by the owner, and by whoever is about to touch a shard of a runtime that is not its own.
+class RuntimeCore {
+public:
+    explicit RuntimeCore(RuntimeOptions complete);
+    RuntimeCore(const RuntimeCore&) = delete;
+    RuntimeCore& operator=(const RuntimeCore&) = delete;
+    ~RuntimeCore();
+
+    /// Starts the shards. On failure none of them is left.
+    [[nodiscard]] std::optional<BuildFailure> start();
+
+    [[nodiscard]] Phase phase() const noexcept { return phase_.load(std::memory_order_acquire); }
+    [[nodiscard]] bool closing() const noexcept { return phase() != Phase::Running; }
+
+    /// See Runtime::shutdown().
+    void shutdown() noexcept;
+
+    /// An exception that nobody can join any more.
+    void report_unhandled(std::exception_ptr error) noexcept;
+
+    [[nodiscard]] RuntimeStats stats() const;
+
+    const std::uint64_t id;
+    const RuntimeOptions options;
+    BackendKind backend = BackendKind::Queue;  // Written before the first shard runs a task.
+    Capabilities capabilities;                 // The same.
+    std::vector<std::unique_ptr<Shard>> shards;
+    BlockingPool blocking;
+    StealQueue overflow;  // Stealable spawns of tasks whose shard's queue is full.
+
+    // Shards that look for work without having any. A waker that reads more than 0 wakes nobody: the searcher, when it
+    // gives up, decrements and then looks at every queue once more. Sequentially consistent, with StealQueue::size().
+    alignas(cache_line) atomic<std::uint32_t> searching{0};
+    // Shards whose park state may be Parked; lets a waker skip the look at each of them. Same handshake.
+    atomic<std::uint32_t> parked{0};
+
+    // Cursors: any thread increments; order nothing.
+    alignas(cache_line) atomic<std::uint64_t> round_robin_cursor{0};
+    atomic<std::uint64_t> block_on_cursor{0};
+    atomic<std::uint64_t> steal_cursor{0};
+    atomic<std::uint64_t> foreign_bells{0};  // Bells rung by threads that are no shard of this runtime.
+
+    ShutdownSync shutdown_sync;
+    // The helper thread of a shutdown could not be started. Written before the shards are told to stop.
+    atomic<bool> finish_on_first_shard{false};
+
+    /// src/shutdown.cpp
+    void collect_tasks() noexcept;
+    void finish_shutdown() noexcept;
+
+private:
+    friend void core_acquire(RuntimeCore*) noexcept;
+    friend void core_release(RuntimeCore*) noexcept;
+
+    /// One attempt with one kind of driver; the reason when it failed, with every thread joined.
+    [[nodiscard]] std::optional<BuildFailure> start_shards(BackendKind kind);
+    void shard_main(Shard& shard, class StartGate& gate) noexcept;
+
+    // Writers: handles. The last decrement acquires what all others released.
+    atomic<std::uint64_t> references_{0};
+    // Writer: the first shutdown(), then its finisher. Closing releases nothing (queues have their own closing); Closed
+    // releases the end of all threads.
+    atomic<Phase> phase_{Phase::Running};
+    const pid_t process_;
+    std::vector<std::thread> threads_;
+};
+
+}  // namespace spargio::detail

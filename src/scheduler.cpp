@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+// Where tasks go: placement at the spawn, wakes of suspended ones, steal wakes.
+#include "scheduler.hpp"
+
+#include "shard.hpp"
+#include "spargio/detail/join.hpp"
+#include "spargio/detail/submit.hpp"
+#include "spargio/this_task.hpp"
+
+namespace spargio::detail {
+
+namespace {
+
+constinit thread_local Shard* this_shard = nullptr;
+
+/// The finaliser of splitmix64 (Steele, Lea, Flood, 2014). Part of the contract of sticky placement: it never changes.
+constexpr std::uint64_t mix(std::uint64_t key) noexcept {
+    key += 0x9E3779B97F4A7C15ULL;
+    key = (key ^ (key >> 30U)) * 0xBF58476D1CE4E5B9ULL;
+    key = (key ^ (key >> 27U)) * 0x94D049BB133111EBULL;
+    return key ^ (key >> 31U);
+}
+
+void place(TaskHeader* task, TaskKind kind) noexcept {
+    task->kind = kind;
+    task->link.leaf = task->frame();
+}
+
+void submit_pinned(RuntimeCore& core, Shard& target, Shard* here, TaskHeader* task) noexcept {
+    place(task, TaskKind::Pinned);
+    task->home = target.id;
+    task->owner.executor = &target;
+    if (here == &target) {
+        target.counters.spawned_pinned.add();
+        target.ready.push_back(task);
+        return;
+    }
+    const auto pushed = target.inbox.try_push(task);
+    if (pushed == Push::Refused) {
+        refuse_task(task, RuntimeError::Closed);
+        return;
+    }
+    if (here != nullptr) {
+        here->counters.spawned_pinned.add();
+    } else {
+        target.foreign_pinned.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (pushed == Push::WasEmpty) {
+        wake_shard(target, here);
+    }
+    static_cast<void>(core);
+}
+
+/// Of a few shards from the cursor on, the one with the fewest stealable tasks waiting; a sleeping one wins.
+Shard& least_loaded(RuntimeCore& core) noexcept {
+    const auto count = core.shards.size();
+    const auto start = core.steal_cursor.fetch_add(1, std::memory_order_relaxed);
+    Shard* best = core.shards[start % count].get();
+    auto best_size = best->stealable.size();
+    for (std::size_t i = 1; i < count && i < 4; ++i) {
+        Shard* other = core.shards[(start + i) % count].get();
+        const auto size = other->stealable.size();
+        if (size < best_size || (size == best_size && other->park_state.is_parked() && !best->park_state.is_parked())) {
+            best = other;
+            best_size = size;
+        }
+    }
+    return *best;
+}
+
+void count_stealable(Shard& queue, Shard* here) noexcept {
+    if (here != nullptr) {
+        here->counters.spawned_stealable.add();
+    } else {
+        queue.foreign_stealable.fetch_add(1, std::memory_order_relaxed);
+    }
+}
+
+void submit_stealable(RuntimeCore& core, Shard& first, Shard* here, TaskHeader* task, bool any_queue) noexcept {
+    place(task, TaskKind::Stealable);
+    task->owner.executor = &first;
+    const auto bound = core.options.stealable_queue_capacity;
+    Shard* queue = &first;
+    auto offer = queue->stealable.offer(task, bound);
+    if (any_queue && here == nullptr) {
+        for (std::size_t i = 0; offer == StealQueue::Offer::Full && i < core.shards.size(); ++i) {
+            queue = core.shards[i].get();
+            offer = queue->stealable.offer(task, bound);
+        }
+    }
+    if (offer == StealQueue::Offer::Full && here != nullptr) {
+        queue = here;
+        offer = core.overflow.offer(task, ~std::size_t{0});
+    }
+    if (offer != StealQueue::Offer::Taken) {
+        refuse_task(task, offer == StealQueue::Offer::Closed ? RuntimeError::Closed : RuntimeError::Overloaded);
+        return;
+    }
+    count_stealable(*queue, here);
+    if (queue != here && queue->park_state.notify()) {
+        if (here != nullptr) {
+            here->counters.doorbells_rung.add();
+            here->driver->ring(*queue);
+        } else {
+            core.foreign_bells.fetch_add(1, std::memory_order_relaxed);
+            queue->driver->wake_from_outside();
+        }
+        return;
+    }
+    wake_one_for_stealing(core, here);
+}
+
+}  // namespace
+
+SPARGIO_NOINLINE Shard* current_shard() noexcept { return this_shard; }
+
+SPARGIO_NOINLINE void set_current_shard(Shard* shard) noexcept { this_shard = shard; }
+
+Shard* shard_in(const RuntimeCore& core) noexcept {
+    Shard* here = current_shard();
+    return here != nullptr && here->core == &core ? here : nullptr;
+}
+
+void refuse_task(TaskHeader* task, RuntimeError reason) noexcept {
+    destroy_frame(task);
+    task->kind = TaskKind::Pinned;  // A root, whatever it was to become.
+    task->outcome = Outcome::Refused;
+    task->refusal = static_cast<std::uint8_t>(reason);
+    task->join.store(TaskHeader::join_done, std::memory_order_release);
+}
+
+void submit(RuntimeCore& core, TaskPlacement placement, TaskHeader* task) noexcept {
+    if (core.closing()) {
+        refuse_task(task, RuntimeError::Closed);
+        return;
+    }
+    Shard* here = shard_in(core);
+    const auto count = core.shards.size();
+    switch (placement.kind()) {
+    case TaskPlacement::Kind::Pinned:
+        if (placement.shard() >= count) {
+            refuse_task(task, RuntimeError::InvalidShard);
+            return;
+        }
+        submit_pinned(core, *core.shards[placement.shard()], here, task);
+        return;
+    case TaskPlacement::Kind::RoundRobin: {
+        const auto turn = core.round_robin_cursor.fetch_add(1, std::memory_order_relaxed);
+        submit_pinned(core, *core.shards[turn % count], here, task);
+        return;
+    }
+    case TaskPlacement::Kind::Sticky:
+        submit_pinned(core, *core.shards[mix(placement.key()) % count], here, task);
+        return;
+    case TaskPlacement::Kind::Stealable:
+        submit_stealable(core, here != nullptr ? *here : least_loaded(core), here, task, true);
+        return;
+    case TaskPlacement::Kind::StealablePreferred:
+        if (placement.shard() >= count) {
+            refuse_task(task, RuntimeError::InvalidShard);
+            return;
+        }
+        submit_stealable(core, *core.shards[placement.shard()], here, task, false);
+        return;
+    }
+}
+
+void submit_local(Shard& shard, TaskHeader* task) noexcept {
+    if (shard.runtime().closing()) {
+        refuse_task(task, RuntimeError::Closed);
+        return;
+    }
+    submit_pinned(shard.runtime(), shard, &shard, task);
+}
+
+void submit_blocking(RuntimeCore& core, TaskHeader* task) noexcept {
+    place(task, TaskKind::Blocking);
+    if (const auto refusal = core.blocking.submit(task)) {
+        refuse_task(task, static_cast<RuntimeError>(refusal.value()));
+    }
+}
+
+void wake_shard(Shard& target, Shard* here) noexcept {
+    if (!target.park_state.notify()) {
+        return;
+    }
+    if (here != nullptr) {
+        here->counters.doorbells_rung.add();
+        here->driver->ring(target);
+    } else {
+        target.runtime().foreign_bells.fetch_add(1, std::memory_order_relaxed);
+        target.driver->wake_from_outside();
+    }
+}
+
+void wake_one_for_stealing(RuntimeCore& core, Shard* here) noexcept {
+    if (core.parked.load(std::memory_order_seq_cst) == 0 || core.searching.load(std::memory_order_seq_cst) != 0) {
+        return;
+    }
+    const auto count = core.shards.size();
+    const std::size_t start = here != nullptr ? here->id + std::size_t{1} : 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        Shard& sleeper = *core.shards[(start + i) % count];
+        if (sleeper.park_state.notify()) {
+            if (here != nullptr) {
+                here->counters.doorbells_rung.add();
+                here->driver->ring(sleeper);
+            } else {
+                core.foreign_bells.fetch_add(1, std::memory_order_relaxed);
+                sleeper.driver->wake_from_outside();
+            }
+            return;
+        }
+    }
+}
+
+void schedule(TaskHeader* root) noexcept {
+    // A root that is suspended is on a shard; blocking jobs never suspend.
+    auto& home = static_cast<Shard&>(*root->owner.executor);
+    // The root's runtime cannot end before the root is queued, but it may right after: hold its memory for the wake.
+    const CoreRef keep(home.core);
+    Shard* here = shard_in(*home.core);
+    if (root->kind == TaskKind::Stealable && !home.core->closing()) {
+        Shard& queue = here != nullptr ? *here : home;
+        queue.stealable.put(root);
+        if (&queue != here && queue.park_state.is_parked()) {
+            wake_shard(queue, here);
+        } else {
+            wake_one_for_stealing(*keep, here);
+        }
+    } else if (here == &home) {
+        home.ready.push_back(root);
+    } else if (home.inbox.push(root) == Push::WasEmpty) {
+        wake_shard(home, here);
+    }
+}
+
+void schedule_here(TaskHeader* root, Shard& here) noexcept {
+    if (root->kind != TaskKind::Stealable || here.core->closing()) {
+        here.ready.push_back(root);
+        return;
+    }
+    here.stealable.put(root);
+    if (!here.ready.empty() || here.stealable.size() > 1) {
+        wake_one_for_stealing(*here.core, &here);
+    }
+}
+
+void yield_task(TaskHeader* root) noexcept { schedule_here(root, static_cast<Shard&>(*root->owner.executor)); }
+
+bool move_task(TaskHeader* root, ShardId target, std::error_code& error) noexcept {
+    auto& here = static_cast<Shard&>(*root->owner.executor);
+    auto& core = *here.core;
+    if (target == here.id) {
+        return false;
+    }
+    if (target >= core.shards.size() || root->kind != TaskKind::Stealable) {
+        error = RuntimeError::InvalidShard;
+        return false;
+    }
+    Shard& there = *core.shards[target];
+    root->owner.executor = &there;
+    // The core is safe: this shard is inside a step, so a shutdown waits for it.
+    if (there.inbox.push(root) == Push::WasEmpty) {
+        wake_shard(there, &here);
+    }
+    return true;
+}
+
+}  // namespace spargio::detail

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// Shard and ShardCtx: construction and what a task may ask.
+#include "shard.hpp"
+
+#include <stdexcept>
+
+namespace spargio::detail {
+
+Shard::Shard(RuntimeCore& runtime, ShardId number)
+    : id(number),
+      ctx(this),
+      spin_(runtime.options.idle_spin.value_or(std::chrono::microseconds(0))),
+      random_(runtime.id * 0x9E3779B97F4A7C15ULL + number + 1) {
+    core = &runtime;
+}
+
+Shard::~Shard() = default;
+
+}  // namespace spargio::detail
+
+namespace spargio {
+
+ShardCtx* ShardCtx::current() noexcept {
+    detail::Shard* shard = detail::current_shard();
+    return shard != nullptr ? &shard->ctx : nullptr;
+}
+
+std::uint64_t ShardCtx::runtime_id() const {
+    if (detail::current_shard() != shard_) {
+        throw std::logic_error(
+            "spargio: a ShardCtx was used off its shard's thread; ask ShardCtx::current() again after each suspension");
+    }
+    return shard_->core->id;
+}
+
+ShardId ShardCtx::shard_id() const {
+    static_cast<void>(runtime_id());
+    return shard_->id;
+}
+
+RuntimeHandle ShardCtx::handle() const {
+    static_cast<void>(runtime_id());
+    return RuntimeHandle(detail::CoreRef(shard_->core));
+}
+
+std::optional<RemoteShard> ShardCtx::remote(ShardId shard) const { return handle().remote(shard); }
+
+}  // namespace spargio

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// Shard: one thread, one driver, its queues, its tasks.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+#include "adaptive_spin.hpp"
+#include "counter.hpp"
+#include "driver.hpp"
+#include "live_list.hpp"
+#include "runtime_core.hpp"
+#include "spargio/detail/inbox.hpp"
+#include "spargio/detail/park_state.hpp"
+#include "spargio/detail/task_header.hpp"
+#include "spargio/detail/timer_queue.hpp"
+#include "spargio/detail/work_item.hpp"
+#include "spargio/shard_ctx.hpp"
+#include "spargio/shard_id.hpp"
+#include "steal_queue.hpp"
+
+namespace spargio::detail {
+
+/// Written by the shard's thread only, read by stats_snapshot().
+struct ShardCounters {
+    Counter spawned_pinned;       // Accepted spawns whose spawner is this shard.
+    Counter spawned_stealable;
+    Counter ended;                // Tasks that ended here, destroyed ones included.
+    Counter stealable_executed;   // Stealable tasks whose first step ran here.
+    Counter stealable_stolen;
+    Counter steal_attempts;
+    Counter steal_successes;
+    Counter doorbells_rung;
+    Counter parks;
+    Counter late_wakes;
+    Counter timers_fired;
+    Counter cq_overflows;
+    atomic<std::uint64_t> ready{0};  // Length of the run queue, set once per turn.
+};
+
+class Shard final : public Executor {
+public:
+    Shard(RuntimeCore& runtime, ShardId number);
+    Shard(const Shard&) = delete;
+    Shard& operator=(const Shard&) = delete;
+    ~Shard();
+
+    // Any thread.
+    const ShardId id;
+    Inbox inbox;
+    ParkState park_state;
+    StealQueue stealable;
+    atomic<std::uint64_t> foreign_pinned{0};     // Accepted spawns of foreign threads and of other shards; a count.
+    atomic<std::uint64_t> foreign_stealable{0};  // The same for stealable ones queued here.
+    std::unique_ptr<Driver> driver;              // Set before start() returns, until all threads are joined.
+    // The shutdown's flag: a part of what a parking shard looks at, so it is sequentially consistent like the queues.
+    atomic<bool> stopping{false};
+
+    // The shard's thread.
+    WorkList ready;
+    TimerQueue timers;
+    LiveList pinned_live;
+    LiveList doomed;  // Shutdown: the unfinished tasks this shard has to destroy.
+    std::size_t sleeps_handed_over = 0;  // Sleeps whose end waits for a stop message on its way here.
+    ShardCounters counters;
+    ShardCtx ctx;
+
+    // Stealable tasks end on any shard, so their list has a lock; it is almost never contended.
+    std::mutex stealable_live_mutex;
+    LiveList stealable_live;
+
+    /// From the thread's start until its tasks are gone; the driver exists.
+    void run() noexcept;
+
+    [[nodiscard]] RuntimeCore& runtime() const noexcept { return *core; }
+
+    /// Enters the task into the list that a shutdown walks.
+    void adopt(TaskHeader* task) noexcept;
+    void disown(TaskHeader* task) noexcept;
+
+private:
+    // src/shutdown.cpp
+    void end() noexcept;
+    void end_waits() noexcept;
+    void end_tasks() noexcept;
+    void wait_for_arrivals() noexcept;
+
+    // src/worker_loop.cpp
+    void run_items() noexcept;
+    [[nodiscard]] WorkItem* next_item(unsigned turn) noexcept;
+    void fire_timers() noexcept;
+    void idle() noexcept;
+    [[nodiscard]] bool steal() noexcept;
+    [[nodiscard]] bool something_to_do() noexcept;
+    [[nodiscard]] bool something_to_steal() const noexcept;
+    void park() noexcept;
+    void resume_from_park() noexcept;
+
+    AdaptiveSpin spin_;
+    RandomSource random_;
+};
+
+/// Makes `shard` the calling thread's current one, or none.
+void set_current_shard(Shard* shard) noexcept;
+
+}  // namespace spargio::detail

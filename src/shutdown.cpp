@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+// The end of a runtime: src/DESIGN.md, "Shutdown", says who waits for whom and why.
+#include <chrono>
+#include <system_error>
+#include <thread>
+
+#include <unistd.h>
+
+#include "runtime_core.hpp"
+#include "scheduler.hpp"
+#include "shard.hpp"
+#include "sleep.hpp"
+#include "spargio/detail/join.hpp"
+
+namespace spargio::detail {
+
+namespace {
+
+/// What a root waits for, if a join and nobody has come to end it; null otherwise.
+JoinWait* armed_join(TaskHeader* root) noexcept {
+    return root->joining ? static_cast<JoinWait*>(root->stop.armed()) : nullptr;
+}
+
+/// Takes a joiner back from a child that need not end. False: the completer or a canceller has reached for it, and its
+/// wake is on the way.
+bool withdraw(TaskHeader* root, JoinWait* wait) noexcept {
+    if (!root->stop.hold(wait)) {
+        return false;
+    }
+    auto mine = reinterpret_cast<std::uintptr_t>(wait);
+    const bool taken_back = wait->child->join.compare_exchange_strong(
+        mine, TaskHeader::join_running, std::memory_order_acq_rel, std::memory_order_acquire);
+    const bool handed_over = root->stop.finish_cancel();
+    return taken_back || handed_over;
+}
+
+/// Joins may form a ring, in which everybody waits for ever: open it at one place.
+void open_ring(TaskHeader* start) noexcept {
+    const auto next = [](TaskHeader* root) noexcept -> TaskHeader* {
+        const JoinWait* wait = armed_join(root);
+        // A blocking job joins nobody, and its thread may be running: not ours to mark.
+        const bool chained = wait != nullptr && wait->same_runtime && wait->child->kind != TaskKind::Blocking;
+        return chained ? wait->child : nullptr;
+    };
+    TaskHeader* end = start;
+    while (end != nullptr && !end->visited) {
+        end->visited = true;
+        end->on_path = true;
+        end = next(end);
+    }
+    if (end != nullptr && end->on_path) {
+        JoinWait* wait = armed_join(end);
+        if (withdraw(end, wait)) {
+            end->joining = false;
+        }
+    }
+    for (TaskHeader* root = start; root != nullptr && root->on_path; root = next(root)) {
+        root->on_path = false;
+    }
+}
+
+}  // namespace
+
+/// Alone, with every shard waiting: gives each unfinished task to the shard that has it.
+void RuntimeCore::collect_tasks() noexcept {
+    blocking.close();  // Waiting jobs end here, so their joiners are woken like any other.
+    const auto queue_up = [](Shard& shard, WorkItem* item) noexcept {
+        auto* task = static_cast<TaskHeader*>(item);
+        task->joining = false;
+        if (!task->started) {
+            task->owner.executor = &shard;
+            shard.doomed.insert(task);
+        }
+    };
+    for (auto& shard : shards) {
+        shard->inbox.take_all(shard->ready);
+        while (WorkItem* item = shard->ready.pop_front()) {
+            queue_up(*shard, item);
+        }
+        while (WorkItem* item = shard->stealable.pop()) {
+            queue_up(*shard, item);
+        }
+    }
+    while (WorkItem* item = overflow.pop()) {
+        queue_up(*shards.front(), item);
+    }
+    for (auto& shard : shards) {
+        for (auto* list : {&shard->pinned_live, &shard->stealable_live}) {
+            while (TaskHeader* task = list->front()) {
+                list->remove(task);
+                static_cast<Shard&>(*task->owner.executor).doomed.insert(task);
+            }
+        }
+    }
+    for (auto& shard : shards) {
+        for (TaskHeader* task = shard->doomed.front(); task != nullptr; task = task->live.next) {
+            open_ring(task);
+        }
+    }
+}
+
+void Shard::end() noexcept {
+    auto& runtime = *core;
+    const auto parties = runtime.shards.size();
+    runtime.shutdown_sync.arrive_and_wait(parties);  // From here on no shard of this runtime runs a task.
+    end_waits();
+    runtime.shutdown_sync.arrive_and_wait(parties, [&runtime] { runtime.collect_tasks(); });
+    end_tasks();
+    while (!driver->quiet()) {
+        driver->wait(clock::now() + std::chrono::milliseconds(10));
+        driver->poll();
+    }
+    runtime.shutdown_sync.arrive_and_wait(parties);  // Nobody rings any more.
+}
+
+/// Sleeps until the inbox, or the stealable queue, has something; both may get wakes that were under way.
+void Shard::wait_for_arrivals() noexcept {
+    driver->poll();
+    park_state.prepare();
+    if (inbox.empty() && stealable.size() == 0 && !driver->has_completions()) {
+        driver->wait(clock::now() + std::chrono::milliseconds(500));
+    }
+    if (park_state.resume() == ParkState::Woken::Notified) {
+        driver->expect_bell();
+    }
+    driver->poll();
+}
+
+/// Step 3: what the kernel or the clock would end is cancelled here, and its end awaited.
+void Shard::end_waits() noexcept {
+    while (TimerNode* timer = timers.pop()) {
+        static_cast<void>(end_sleep(timer));
+    }
+    WorkList tasks;
+    for (;;) {
+        inbox.take_all(ready);
+        while (WorkItem* item = ready.pop_front()) {
+            if (is_sleep_message(item)) {
+                item->run(item, this);
+            } else {
+                tasks.push_back(item);
+            }
+        }
+        if (sleeps_handed_over == 0) {
+            break;
+        }
+        wait_for_arrivals();
+    }
+    ready = tasks;
+}
+
+/// Step 4: destroys this shard's tasks, each after what it awaits.
+void Shard::end_tasks() noexcept {
+    std::size_t expected = 0;
+    LiveList waiting;
+    WorkList now;
+    while (TaskHeader* task = doomed.front()) {
+        doomed.remove(task);
+        if (task->joining) {
+            JoinWait* wait = armed_join(task);
+            // A child of this runtime ends in this shutdown, a child of another one may live on.
+            if (wait == nullptr || wait->same_runtime || !withdraw(task, wait)) {
+                ++expected;  // Its wake comes: from the child's end, or from whoever has reached for it.
+                continue;
+            }
+        }
+        now.push_back(task);
+    }
+    for (;;) {
+        while (WorkItem* item = now.pop_front()) {
+            auto* task = static_cast<TaskHeader*>(item);
+            if (task->started) {
+                destroy_chain(task);
+            } else {
+                destroy_frame(task);
+            }
+            task->outcome = Outcome::Canceled;
+            counters.ended.add();
+            complete_task(task, *core);
+        }
+        if (expected == 0 && ready.empty()) {
+            return;
+        }
+        inbox.take_all(ready);
+        while (WorkItem* item = stealable.pop()) {
+            ready.push_back(item);
+        }
+        if (ready.empty()) {
+            wait_for_arrivals();
+            continue;
+        }
+        while (WorkItem* item = ready.pop_front()) {
+            --expected;
+            now.push_back(item);
+        }
+    }
+}
+
+void RuntimeCore::shutdown() noexcept {
+    if (getpid() != process_) {
+        return;  // A child after fork(): the threads are in the parent.
+    }
+    const bool on_own_thread = shard_in(*this) != nullptr || blocking.on_pool_thread();
+    if (!shutdown_sync.begin()) {
+        if (!on_own_thread) {
+            shutdown_sync.wait_finished();
+        }
+        return;
+    }
+    phase_.store(Phase::Closing, std::memory_order_seq_cst);
+    if (on_own_thread) {
+        const CoreRef keep(this);
+        try {
+            std::thread([keep] { keep->finish_shutdown(); }).detach();
+        } catch (const std::system_error&) {
+            // No thread to be had: the first shard's does it when it has left its loop.
+            finish_on_first_shard.store(true, std::memory_order_release);
+        }
+    }
+    for (auto& shard : shards) {
+        shard->inbox.close();
+        shard->stealable.close();
+    }
+    overflow.close();
+    Shard* here = shard_in(*this);
+    for (auto& shard : shards) {
+        shard->stopping.store(true, std::memory_order_seq_cst);
+        wake_shard(*shard, here);
+    }
+    if (!on_own_thread) {
+        finish_shutdown();
+    }
+}
+
+void RuntimeCore::finish_shutdown() noexcept {
+    for (auto& thread : threads_) {
+        if (thread.get_id() == std::this_thread::get_id()) {
+            thread.detach();
+        } else {
+            thread.join();
+        }
+    }
+    blocking.join();
+    for (auto& shard : shards) {
+        shard->driver.reset();
+    }
+    phase_.store(Phase::Closed, std::memory_order_release);
+    shutdown_sync.finish();
+}
+
+}  // namespace spargio::detail

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// Stop requests: the parts that run once per request or per token.
+#include "stop_link.hpp"
+
+namespace spargio::detail {
+
+namespace {
+
+StopLink::StopState* state_of(std::uintptr_t own, std::uintptr_t tag) noexcept {
+    return reinterpret_cast<StopLink::StopState*>(own & ~tag);
+}
+
+}  // namespace
+
+StopLink::~StopLink() {
+    const auto own = word_.load(std::memory_order_acquire);
+    if ((own & kShared) != 0) {
+        delete state_of(own, kShared);
+    }
+}
+
+atomic<std::uintptr_t>& StopLink::shared_word(std::uintptr_t own) noexcept { return state_of(own, kShared)->word; }
+
+Wait* StopLink::request() noexcept {
+    for (;;) {
+        auto own = word_.load(std::memory_order_acquire);
+        auto* link = &word_;
+        if ((own & kShared) != 0) {
+            auto* state = state_of(own, kShared);
+            state->source.request_stop();  // Callbacks run here; a second request finds it done.
+            link = &state->word;
+            own = link->load(std::memory_order_acquire);
+        }
+        if ((own & kStopped) != 0) {
+            return nullptr;
+        }
+        // From Idle to Stopped, or from Armed to Held. A failure means that the task or a completer moved: look again.
+        if (link->compare_exchange_weak(own, own | kStopped, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+            return reinterpret_cast<Wait*>(own & kPointer);
+        }
+    }
+}
+
+StopLink::StopState* StopLink::shared_state() {
+    auto own = word_.load(std::memory_order_acquire);
+    if ((own & kShared) != 0) {
+        return state_of(own, kShared);
+    }
+    if ((own & kStopped) != 0) {
+        return nullptr;
+    }
+    auto* state = new StopState;
+    // The task runs, so the word is Idle or, since the load, Stopped.
+    if (!word_.compare_exchange_strong(own, reinterpret_cast<std::uintptr_t>(state) | kShared,
+                                       std::memory_order_acq_rel, std::memory_order_acquire)) {
+        delete state;
+        return nullptr;
+    }
+    return state;
+}
+
+}  // namespace spargio::detail

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+// Making and freeing task blocks and frames.
+#include "spargio/detail/task_header.hpp"
+
+#include <new>
+
+#include "runtime_core.hpp"
+#include "spargio/detail/frame_pool.hpp"
+#include "spargio/detail/result_slot.hpp"
+
+namespace spargio::detail {
+
+namespace {
+
+constexpr std::size_t block_bytes(std::size_t result_bytes, std::size_t frame_bytes) noexcept {
+    return result_bytes + sizeof(TaskHeader) + frame_bytes;
+}
+
+void free_block(TaskHeader* task, std::size_t frame_bytes) noexcept {
+    void* block = task->result();
+    const auto bytes = block_bytes(task->result_bytes, frame_bytes);
+    task->~TaskHeader();
+    pool_free(block, bytes);
+}
+
+std::exception_ptr* exception_slot(TaskHeader* task) noexcept {
+    return std::launder(static_cast<std::exception_ptr*>(task->result()));
+}
+
+}  // namespace
+
+void* allocate_task(std::size_t frame_bytes, std::uint16_t result_bytes, WorkItem::RunFn run) {
+    auto* block = static_cast<std::byte*>(pool_allocate(block_bytes(result_bytes, frame_bytes)));
+    auto* task = ::new (block + result_bytes) TaskHeader(run, result_bytes);
+    return task->frame();
+}
+
+void release_frame(void* frame, std::size_t frame_bytes) noexcept {
+    auto* task = TaskHeader::of_frame(frame);
+    if (!task->owned) {
+        // The coroutine failed before its Task existed (a parameter's copy threw): nobody else knows the block.
+        free_block(task, frame_bytes);
+        return;
+    }
+    task->framed = false;
+    task->link.frame_bytes = frame_bytes;
+}
+
+void destroy_frame(TaskHeader* task) noexcept {
+    if (task->framed) {
+        std::coroutine_handle<>::from_address(task->frame()).destroy();
+    }
+}
+
+void destroy_chain(TaskHeader* root) noexcept {
+    if (!root->framed) {
+        return;
+    }
+    auto* task = TaskHeader::of_frame(root->link.leaf);
+    while (task != root) {
+        // Its block belongs to the awaiter in the parent's frame, which goes next.
+        void* parent = task->link.parent;
+        destroy_frame(task);
+        task = TaskHeader::of_frame(parent);
+    }
+    destroy_frame(root);
+}
+
+void free_task(TaskHeader* task) noexcept {
+    if (task->outcome == Outcome::Value) {
+        task->run(task, nullptr);
+    } else if (task->outcome == Outcome::Exception) {
+        static_cast<void>(take_exception(task));
+    }
+    free_block(task, task->link.frame_bytes);
+}
+
+void store_exception(TaskHeader* task, std::exception_ptr error) noexcept {
+    // A value that return_value() stored before a destructor threw on the way out gives way.
+    if (task->outcome == Outcome::Value) {
+        task->run(task, nullptr);
+    }
+    ::new (task->result()) std::exception_ptr(std::move(error));
+    task->outcome = Outcome::Exception;
+}
+
+std::exception_ptr take_exception(TaskHeader* task) noexcept {
+    auto* slot = exception_slot(task);
+    std::exception_ptr error = std::move(*slot);
+    slot->~exception_ptr();
+    task->outcome = Outcome::Taken;
+    if (task->kind != TaskKind::Awaited && task->live.core != nullptr) {
+        core_release(std::exchange(task->live.core, nullptr));
+    }
+    return error;
+}
+
+}  // namespace spargio::detail

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// One step of a spawned task, and its end.
+#include <coroutine>
+#include <utility>
+
+#include "scheduler.hpp"
+#include "shard.hpp"
+#include "spargio/detail/join.hpp"
+
+namespace spargio::detail {
+
+namespace {
+
+// Joiners that run in place, one after the other, before the queue has its turn again.
+constexpr int kChain = 32;
+
+void resume(TaskHeader* root, Shard& shard) noexcept {
+    root->owner.executor = &shard;
+    root->joining = false;
+    if (!root->started) {
+        shard.adopt(root);
+    }
+    auto frame = std::coroutine_handle<>::from_address(root->link.leaf);
+    // From here on the root may be anywhere, or gone; only `shard.ended` says that it has ended in this step.
+    frame.resume();
+    while (shard.trampoline != nullptr) {
+        frame = std::coroutine_handle<>::from_address(std::exchange(shard.trampoline, nullptr));
+        frame.resume();
+    }
+    shard.inline_depth = 0;
+}
+
+}  // namespace
+
+void run_task_step(TaskHeader* task, Shard& shard) noexcept {
+    for (int chain = 0;; ++chain) {
+        resume(task, shard);
+        TaskHeader* ended = std::exchange(shard.ended, nullptr);
+        if (ended == nullptr) {
+            return;
+        }
+        shard.disown(ended);
+        // Locals, parameters and the callable end here, before anybody can see the result.
+        destroy_frame(ended);
+        task = complete_task_for(ended, shard.runtime(), &shard);
+        if (task == nullptr) {
+            return;
+        }
+        if (chain == kChain) {
+            schedule_here(task, shard);
+            return;
+        }
+    }
+}
+
+void Shard::adopt(TaskHeader* task) noexcept {
+    task->started = true;
+    if (task->kind == TaskKind::Stealable) {
+        counters.stealable_executed.add();
+        task->home = id;
+        const std::lock_guard lock(stealable_live_mutex);
+        stealable_live.insert(task);
+    } else {
+        pinned_live.insert(task);
+    }
+}
+
+void Shard::disown(TaskHeader* task) noexcept {
+    counters.ended.add();
+    if (task->kind == TaskKind::Stealable) {
+        Shard& keeper = *core->shards[task->home];
+        const std::lock_guard lock(keeper.stealable_live_mutex);
+        keeper.stealable_live.remove(task);
+    } else {
+        pinned_live.remove(task);
+    }
+}
+
+TaskHeader* complete_task_for(TaskHeader* task, RuntimeCore& core, Shard* here) noexcept {
+    if (task->outcome == Outcome::Exception) {
+        // Whoever lets go of it last has to reach the hook, perhaps after the runtime.
+        core_acquire(&core);
+        task->live.core = &core;
+    }
+    // Release: the result, and all that the frame's destruction did. Acquire: the joiner's suspended state.
+    const auto waiter = task->join.exchange(TaskHeader::join_done, std::memory_order_acq_rel);
+    if ((waiter & TaskHeader::join_pointer) != 0) {
+        auto* wait = reinterpret_cast<JoinWait*>(waiter);
+        TaskHeader* joiner = wait->root;
+        if (!joiner->stop.disarm(wait)) {
+            return nullptr;
+        }
+        if (here != nullptr && joiner->owner.executor->core == &core &&
+            (joiner->kind == TaskKind::Stealable || joiner->owner.executor == here)) {
+            return joiner;
+        }
+        schedule(joiner);
+    } else if (waiter == TaskHeader::join_thread_waits) {
+        wake_joining_thread(task);
+    } else if (waiter == TaskHeader::join_detached) {
+        end_unjoined(task);
+    }
+    return nullptr;
+}
+
+void complete_task(TaskHeader* task, RuntimeCore& core) noexcept {
+    static_cast<void>(complete_task_for(task, core, nullptr));
+}
+
+}  // namespace spargio::detail

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// Uring: one io_uring of one thread. The only file that includes <liburing.h>.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <liburing.h>
+
+#include "runtime_options.hpp"
+#include "spargio/capabilities.hpp"
+#include "spargio/detail/seams.hpp"
+
+namespace spargio::detail {
+
+/// Features that SPARGIO_URING_DISABLE names (comma separated), so that one kernel can play older ones.
+struct UringMask {
+    bool single_issuer = false;
+    bool defer_taskrun = false;
+    bool coop_taskrun = false;
+    bool taskrun_flag = false;
+    bool no_sqarray = false;
+    bool registered_ring_fd = false;
+    bool msg_ring = false;
+    bool send_msg_ring = false;
+    bool ext_arg = false;
+
+    [[nodiscard]] static UringMask from_environment();
+};
+
+/// What is reserved in user_data; an operation's address is never this small, and all ones belongs to liburing.
+namespace user_data {
+inline constexpr std::uint64_t bell = 1;         // Arrives at the woken shard.
+inline constexpr std::uint64_t bell_sent = 2;    // | target << 8. Comes back to the ringing shard, only when it failed.
+inline constexpr std::uint64_t wake_event = 3;   // The eventfd of shards that cannot be rung otherwise is readable.
+inline constexpr std::uint64_t probe = 4;
+inline constexpr std::uint64_t kind_mask = 0xFF;
+}  // namespace user_data
+
+/// Created, used and left by one thread; may be destroyed by another once that one has called leave_thread(). Every call
+/// into the kernel passes through the fault seam, and reports -errno.
+class Uring {
+public:
+    /// Sets a ring up with the best flags that the kernel and the options allow, and proves with a NOP that it works.
+    /// `report` receives what came out. On failure nothing is left open.
+    [[nodiscard]] static std::optional<BuildFailure> create(const RuntimeOptions& options, const UringMask& mask,
+                                                            std::unique_ptr<Uring>& out, Capabilities& report);
+
+    Uring(const Uring&) = delete;
+    Uring& operator=(const Uring&) = delete;
+    ~Uring();
+
+    /// A zeroed entry, or nullptr if the queue is full even after a submit.
+    [[nodiscard]] io_uring_sqe* next_sqe() noexcept;
+    /// Prepared entries that the kernel has not taken.
+    [[nodiscard]] unsigned unsubmitted() const noexcept { return io_uring_sq_ready(&ring_); }
+
+    /// Hands prepared entries to the kernel. A short count or -EAGAIN, -EBUSY, -EINTR leaves the rest prepared.
+    int submit() noexcept;
+    /// The same, and blocks until there is a completion or the span is over (-ETIME).
+    int submit_and_wait(std::chrono::nanoseconds span) noexcept;
+    /// Makes deferred completions and those of an overflow visible.
+    int get_events() noexcept;
+
+    [[nodiscard]] unsigned ready() const noexcept { return io_uring_cq_ready(&ring_); }
+    /// Completions exist that the kernel shows only when it is entered.
+    [[nodiscard]] bool must_enter() const noexcept {
+        return (flags_word() & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN)) != 0;
+    }
+    [[nodiscard]] bool overflowed() const noexcept { return (flags_word() & IORING_SQ_CQ_OVERFLOW) != 0; }
+
+    /// Calls `consume(const io_uring_cqe&)` for each completion that is visible; it may prepare entries.
+    template <class F>
+    unsigned reap(F&& consume) noexcept {
+        unsigned seen = 0;
+        io_uring_cqe* cqe = nullptr;
+        while (io_uring_cq_ready(&ring_) != 0 && io_uring_peek_cqe(&ring_, &cqe) == 0 && cqe != nullptr) {
+            const io_uring_cqe copy = *cqe;
+            io_uring_cqe_seen(&ring_, cqe);  // First: `consume` may enter the kernel.
+            consume(copy);
+            ++seen;
+        }
+        return seen;
+    }
+
+    [[nodiscard]] int fd() const noexcept { return ring_.ring_fd; }
+
+    /// Last call of the owning thread: a registered descriptor belongs to it.
+    void leave_thread() noexcept;
+
+private:
+    Uring() = default;
+
+    [[nodiscard]] int setup(unsigned entries, io_uring_params& params) noexcept;
+    [[nodiscard]] int prove(std::uint32_t& result) noexcept;
+    [[nodiscard]] bool prove_msg_ring(bool from_outside) noexcept;
+    [[nodiscard]] unsigned flags_word() const noexcept {
+        // Acquire pairs with the kernel's release of the completions that the flag tells of.
+        return __atomic_load_n(ring_.sq.kflags, __ATOMIC_ACQUIRE);
+    }
+
+    io_uring ring_{};
+    std::vector<unsigned> unused_index_;  // Where liburing may write the index array that NO_SQARRAY does without.
+    bool open_ = false;
+    bool sqpoll_ = false;
+};
+
+/// One IORING_REGISTER_SEND_MSG_RING: a bell from a thread without a ring. 0 or -errno.
+[[nodiscard]] int send_msg_ring(int ring_fd, std::uint64_t data) noexcept;
+
+}  // namespace spargio::detail

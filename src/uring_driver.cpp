@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// Waiting, bells and completions on io_uring.
+#include "uring_driver.hpp"
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "shard.hpp"
+#include "spargio/error.hpp"
+#include "uring_faults.hpp"
+
+namespace spargio::detail {
+
+namespace {
+
+int bell_fault() noexcept {
+    UringFaults* faults = uring_faults.load(std::memory_order_acquire);
+    return faults != nullptr ? faults->on_bell() : 0;
+}
+
+}  // namespace
+
+UringDriver::UringDriver(Shard& shard, std::unique_ptr<Uring> uring, const Capabilities& features, int event) noexcept
+    : shard_(shard),
+      uring_(std::move(uring)),
+      msg_ring_(features.msg_ring),
+      send_msg_ring_(features.send_msg_ring),
+      event_(event) {
+    arm_event();
+}
+
+UringDriver::~UringDriver() {
+    uring_.reset();
+    if (event_ >= 0) {
+        close(event_);
+    }
+}
+
+bool UringDriver::has_completions() const noexcept { return uring_->ready() != 0 || uring_->must_enter(); }
+
+void UringDriver::poll() noexcept {
+    if (uring_->unsubmitted() != 0) {
+        static_cast<void>(uring_->submit());  // What the kernel does not take now stays prepared for the next turn.
+    }
+    if (uring_->must_enter()) {
+        if (!std::exchange(overflow_seen_, uring_->overflowed()) && overflow_seen_) {
+            shard_.counters.cq_overflows.add();
+        }
+        static_cast<void>(uring_->get_events());
+    }
+    reap();
+}
+
+void UringDriver::wait(clock::time_point deadline) noexcept {
+    const auto span = deadline - clock::now();
+    if (span <= clock::duration::zero() || has_completions()) {
+        poll();  // A wait with a zero timeout costs far more than a look.
+        return;
+    }
+    // Interrupted, timed out, busy: the caller looks at everything again anyway.
+    static_cast<void>(uring_->submit_and_wait(span));
+    poll();
+}
+
+void UringDriver::ring(Shard& target) noexcept {
+    io_uring_sqe* sqe = msg_ring_ && bell_fault() == 0 ? uring_->next_sqe() : nullptr;
+    if (sqe == nullptr) {
+        target.driver->wake_from_outside();
+        return;
+    }
+    const auto& other = static_cast<const UringDriver&>(*target.driver);
+    io_uring_prep_msg_ring(sqe, other.uring_->fd(), 0, user_data::bell, 0);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = user_data::bell_sent | (std::uint64_t{target.id} << 8U);
+    static_cast<void>(uring_->submit());  // Refused now, it goes out with the next turn.
+}
+
+void UringDriver::wake_from_outside() noexcept {
+    for (unsigned attempt = 0;; ++attempt) {
+        int error = bell_fault();
+        if (error == 0 && send_msg_ring_) {
+            error = send_msg_ring(uring_->fd(), user_data::bell);
+        } else if (error == 0) {
+            const std::uint64_t one = 1;
+            error = write(event_, &one, sizeof one) == sizeof one ? 0 : -errno;
+        }
+        if (error == 0) {
+            return;
+        }
+        // Memory for the message is short, or the call was interrupted. The duty is ours alone: never give up.
+        if (attempt < 16) {
+            std::this_thread::yield();
+        } else {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    }
+}
+
+void UringDriver::reap() noexcept {
+    uring_->reap([this](const io_uring_cqe& cqe) { on_completion(cqe); });
+    if (event_ >= 0 && !event_armed_) {
+        arm_event();
+    }
+}
+
+void UringDriver::on_completion(const io_uring_cqe& cqe) noexcept {
+    switch (cqe.user_data & user_data::kind_mask) {
+    case user_data::bell:
+        --bells_owed_;
+        break;
+    case user_data::bell_sent:
+        if (cqe.res < 0) {
+            shard_.runtime().shards[cqe.user_data >> 8U]->driver->wake_from_outside();
+        }
+        break;
+    case user_data::wake_event: {
+        event_armed_ = false;
+        std::uint64_t bells = 0;
+        if (read(event_, &bells, sizeof bells) == sizeof bells) {
+            bells_owed_ -= static_cast<std::int64_t>(bells);
+        }
+        break;
+    }
+    default:  // liburing's own timeout, where waits have no argument for it.
+        break;
+    }
+}
+
+/// One shot, armed again after each bell: a poll, so that the kernel holds no pointer into this object.
+void UringDriver::arm_event() noexcept {
+    if (event_ < 0) {
+        return;
+    }
+    if (io_uring_sqe* sqe = uring_->next_sqe()) {
+        io_uring_prep_poll_add(sqe, event_, POLLIN);
+        sqe->user_data = user_data::wake_event;
+        event_armed_ = true;
+        static_cast<void>(uring_->submit());
+    }
+}
+
+std::optional<BuildFailure> make_uring_driver(Shard& shard, Capabilities* report) {
+    const auto& options = shard.runtime().options;
+    Capabilities features;
+    features.backend = BackendKind::IoUring;
+    std::unique_ptr<Uring> uring;
+    if (auto failure = Uring::create(options, UringMask::from_environment(), uring, features)) {
+        return failure;
+    }
+    int event = -1;
+    if (!features.msg_ring || !features.send_msg_ring) {
+        event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (event < 0) {
+            return BuildFailure{RuntimeError::IoUringInit,
+                                std::string("eventfd failed: ") + std::strerror(errno) + "; raise ulimit -n"};
+        }
+    }
+    shard.driver = std::make_unique<UringDriver>(shard, std::move(uring), features, event);
+    if (report != nullptr) {
+        *report = std::move(features);
+    }
+    return std::nullopt;
+}
+
+bool insists_on_ring(const RuntimeOptions& options) noexcept {
+    return options.sqpoll_idle.has_value() || options.defer_taskrun.value_or(false);
+}
+
+}  // namespace spargio::detail

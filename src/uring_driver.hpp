@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// The io_uring backend: a shard waits on its ring, and rings others' bells through it.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "driver.hpp"
+#include "runtime_options.hpp"
+#include "uring.hpp"
+
+namespace spargio::detail {
+
+/// Bells: a shard rings with MSG_RING from its own ring, submitted at once; a thread without a ring with
+/// IORING_REGISTER_SEND_MSG_RING. Where the kernel has not the one or the other, the target has an eventfd that its ring
+/// polls. The success of a MSG_RING posts nothing to the sender; its failure does, and the bell is rung again from outside.
+class UringDriver final : public Driver {
+public:
+    UringDriver(Shard& shard, std::unique_ptr<Uring> uring, const Capabilities& features, int event) noexcept;
+    ~UringDriver() override;
+
+    void poll() noexcept override;
+    [[nodiscard]] bool has_completions() const noexcept override;
+    void wait(clock::time_point deadline) noexcept override;
+    void ring(Shard& target) noexcept override;
+    void wake_from_outside() noexcept override;
+    void expect_bell() noexcept override { ++bells_owed_; }
+    [[nodiscard]] bool quiet() noexcept override { return bells_owed_ <= 0 && uring_->unsubmitted() == 0; }
+    void leave_thread() noexcept override { uring_->leave_thread(); }
+
+private:
+    void reap() noexcept;
+    void on_completion(const io_uring_cqe& cqe) noexcept;
+    void arm_event() noexcept;
+
+    Shard& shard_;
+    std::unique_ptr<Uring> uring_;
+    const bool msg_ring_;
+    const bool send_msg_ring_;
+    const int event_;            // The eventfd, or -1.
+    bool event_armed_ = false;
+    bool overflow_seen_ = false;
+    // Sleeps that somebody took the duty to end, less the bells that came. Below 0 only within a turn.
+    std::int64_t bells_owed_ = 0;
+};
+
+/// Gives the shard a driver on a new ring; called on the shard's thread. `report` (of one shard) receives the features.
+[[nodiscard]] std::optional<BuildFailure> make_uring_driver(Shard& shard, Capabilities* report);
+
+/// Whether an option was set that makes no sense without a ring, so that falling back would be silent disobedience.
+[[nodiscard]] bool insists_on_ring(const RuntimeOptions& options) noexcept;
+
+}  // namespace spargio::detail

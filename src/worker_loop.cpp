@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+// The loop of a shard, from the first task to the last.
+#include <chrono>
+
+#include "scheduler.hpp"
+#include "shard.hpp"
+#include "sleep.hpp"
+
+namespace spargio::detail {
+
+namespace {
+
+constexpr unsigned kItemsPerTurn = 64;    // Then the inbox, completions and timers have their turn.
+constexpr unsigned kStealableEvery = 8;   // Of these, at least one comes from the stealable queue.
+constexpr auto kSafetyTimeout = std::chrono::milliseconds(500);
+constexpr auto kLateBell = std::chrono::milliseconds(10);
+
+}  // namespace
+
+void Shard::run() noexcept {
+    set_current_shard(this);
+    while (!stopping.load(std::memory_order_acquire)) {
+        run_items();
+        if (!inbox.empty()) {
+            inbox.take_all(ready);
+        }
+        driver->poll();
+        fire_timers();
+        counters.ready.store(ready.size(), std::memory_order_relaxed);
+        if (ready.empty() && stealable.size() == 0) {
+            idle();
+        }
+    }
+    end();
+    set_current_shard(nullptr);
+}
+
+void Shard::run_items() noexcept {
+    for (unsigned turn = 0; turn < kItemsPerTurn; ++turn) {
+        WorkItem* item = stopping.load(std::memory_order_relaxed) ? nullptr : next_item(turn);
+        if (item == nullptr) {
+            return;
+        }
+        item->run(item, this);
+    }
+}
+
+WorkItem* Shard::next_item(unsigned turn) noexcept {
+    if (turn % kStealableEvery != 0) {
+        if (WorkItem* item = ready.pop_front()) {
+            return item;
+        }
+    }
+    if (WorkItem* item = stealable.pop()) {
+        return item;
+    }
+    if (WorkItem* item = core->overflow.pop()) {
+        return item;
+    }
+    return ready.pop_front();
+}
+
+void Shard::fire_timers() noexcept {
+    if (timers.empty()) {
+        return;
+    }
+    const auto now = clock::now();
+    while (TimerNode* timer = timers.pop_due(now)) {
+        counters.timers_fired.add();
+        if (TaskHeader* root = end_sleep(timer)) {
+            schedule_here(root, *this);
+        }
+    }
+}
+
+/// Nothing of its own to do: look for work of others, spin for a while if that has paid lately, then sleep.
+void Shard::idle() noexcept {
+    core->searching.fetch_add(1, std::memory_order_seq_cst);
+    const bool found = steal() || spin_.spin([this] { return something_to_do(); });
+    const bool last = core->searching.fetch_sub(1, std::memory_order_seq_cst) == 1;
+    if (!found) {
+        park();
+        return;
+    }
+    if (something_to_steal()) {
+        // While we searched, wakers woke nobody. There is more than one shard can take: pass it on.
+        if (ready.empty()) {
+            static_cast<void>(steal());
+        }
+        if (last && something_to_steal()) {
+            wake_one_for_stealing(*core, this);
+        }
+    }
+}
+
+/// Takes work from one other shard, or from the shared queue; whether there was any.
+bool Shard::steal() noexcept {
+    const auto count = static_cast<std::uint32_t>(core->shards.size());
+    if (stealable.size() != 0) {
+        return true;
+    }
+    if (WorkItem* item = core->overflow.pop()) {
+        ready.push_back(item);
+        return true;
+    }
+    if (count == 1) {
+        return false;
+    }
+    const auto start = random_.below(count);
+    for (std::uint32_t i = 0; i < count; ++i) {
+        Shard& victim = *core->shards[(start + i) % count];
+        if (&victim == this || victim.stealable.size() == 0) {
+            continue;
+        }
+        counters.steal_attempts.add();
+        WorkList taken;
+        const auto stolen = victim.stealable.steal(taken, core->options.steal_budget);
+        if (stolen == 0) {
+            continue;
+        }
+        counters.steal_successes.add();
+        counters.stealable_stolen.add(stolen);
+        ready.push_back(taken.pop_front());
+        while (WorkItem* item = taken.pop_front()) {
+            stealable.put(item);  // Where others may take them from us.
+        }
+        return true;
+    }
+    return false;
+}
+
+bool Shard::something_to_steal() const noexcept {
+    if (core->overflow.size() != 0) {
+        return true;
+    }
+    for (const auto& shard : core->shards) {
+        if (shard->stealable.size() != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool Shard::something_to_do() noexcept {
+    return !inbox.empty() || something_to_steal() || driver->has_completions() ||
+           stopping.load(std::memory_order_seq_cst) || (!timers.empty() && timers.next_due() <= clock::now());
+}
+
+/// The sleep handshake (park_state.hpp): say that we sleep, look once more, sleep.
+void Shard::park() noexcept {
+    core->parked.fetch_add(1, std::memory_order_seq_cst);
+    park_state.prepare();
+    if (!something_to_do()) {
+        counters.parks.add();
+        const auto asleep = clock::now();
+        const auto safety = asleep + kSafetyTimeout;
+        const auto deadline = timers.next_due() < safety ? timers.next_due() : safety;
+        driver->wait(deadline);
+        if (park_state.is_parked() && clock::now() >= safety && (!inbox.empty() || something_to_steal())) {
+            // Nobody has taken the duty to wake us, yet there is work. A waker may stand between its push and its bell;
+            // if none comes now, a wake was lost: the one thing that must not happen.
+            driver->wait(clock::now() + kLateBell);
+            if (park_state.is_parked()) {
+                counters.late_wakes.add();
+            }
+        }
+        spin_.slept(clock::now() - asleep);
+    }
+    resume_from_park();
+}
+
+void Shard::resume_from_park() noexcept {
+    if (park_state.resume() == ParkState::Woken::Notified) {
+        driver->expect_bell();
+    }
+    core->parked.fetch_sub(1, std::memory_order_seq_cst);
+}
+
+}  // namespace spargio::detail
