@@ -29,7 +29,10 @@ public:
     virtual void wake_from_outside() noexcept = 0;
     /// The shard woke up and found that somebody had taken the duty: one bell is owed to it.
     virtual void expect_bell() noexcept = 0;
-    /// Nothing submitted is on its way, and no bell is owed: the ring may be closed.
+    /// Waits until the kernel has taken what was submitted, and has told what failed of it. Once the runtime is closing,
+    /// ring() itself waits for that.
+    virtual void settle() noexcept = 0;
+    /// No bell is owed: the ring may be closed, once every shard has settled.
     [[nodiscard]] virtual bool quiet() noexcept = 0;
     /// The shard's thread ends: last call on it.
     virtual void leave_thread() noexcept {}

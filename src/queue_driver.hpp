@@ -18,6 +18,7 @@ public:
     void ring(Shard& target) noexcept override;
     void wake_from_outside() noexcept override;
     void expect_bell() noexcept override {}
+    void settle() noexcept override {}
     [[nodiscard]] bool quiet() noexcept override { return true; }
 
 private:

@@ -21,7 +21,8 @@
 
 namespace spargio::detail {
 
-/// Where the starting shards and the builder meet: each shard reports, then waits for the verdict.
+/// Where the starting shards and the builder meet: each shard reports, then waits for the verdict. Shared, since the builder
+/// goes on without waiting until each shard has read the verdict.
 class StartGate {
 public:
     enum class Verdict : std::uint8_t { Open, Go, Abort };
@@ -145,14 +146,14 @@ std::optional<BuildFailure> RuntimeCore::start_shards(BackendKind kind) {
     for (std::size_t i = 0; i < *options.shards; ++i) {
         shards.push_back(std::make_unique<Shard>(*this, static_cast<ShardId>(i)));
     }
-    StartGate gate;
+    const auto gate = std::make_shared<StartGate>();
     std::optional<BuildFailure> thread_failure;
     {
         const SignalsBlocked blocked;
         threads_.reserve(shards.size());
         for (auto& shard : shards) {
             try {
-                threads_.emplace_back([this, &gate, &shard = *shard] { shard_main(shard, gate); });
+                threads_.emplace_back([this, gate, &shard = *shard] { shard_main(shard, *gate); });
             } catch (const std::system_error& error) {
                 thread_failure = BuildFailure{
                     RuntimeError::ThreadSpawn, "shards: thread " + std::to_string(threads_.size()) + " of " +
@@ -163,7 +164,7 @@ std::optional<BuildFailure> RuntimeCore::start_shards(BackendKind kind) {
             }
         }
     }
-    auto failure = gate.decide(threads_.size(), !thread_failure);
+    auto failure = gate->decide(threads_.size(), !thread_failure);
     if (thread_failure) {
         failure = std::move(thread_failure);
     }

@@ -98,6 +98,7 @@ private:
     void park() noexcept;
     void resume_from_park() noexcept;
 
+    WorkItem* stolen_ = nullptr;  // Runs next; between a steal and the next turn only.
     AdaptiveSpin spin_;
     RandomSource random_;
 };

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include <unistd.h>
 
@@ -102,6 +103,7 @@ void RuntimeCore::collect_tasks() noexcept {
 void Shard::end() noexcept {
     auto& runtime = *core;
     const auto parties = runtime.shards.size();
+    driver->settle();  // Bells of the last step: a failed one is rung again while this thread can still do it.
     runtime.shutdown_sync.arrive_and_wait(parties);  // From here on no shard of this runtime runs a task.
     end_waits();
     runtime.shutdown_sync.arrive_and_wait(parties, [&runtime] { runtime.collect_tasks(); });
@@ -128,6 +130,9 @@ void Shard::wait_for_arrivals() noexcept {
 
 /// Step 3: what the kernel or the clock would end is cancelled here, and its end awaited.
 void Shard::end_waits() noexcept {
+    if (stolen_ != nullptr) {
+        ready.push_back(std::exchange(stolen_, nullptr));
+    }
     while (TimerNode* timer = timers.pop()) {
         static_cast<void>(end_sleep(timer));
     }

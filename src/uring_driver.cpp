@@ -70,7 +70,9 @@ void UringDriver::wait(clock::time_point deadline) noexcept {
 }
 
 void UringDriver::ring(Shard& target) noexcept {
-    io_uring_sqe* sqe = msg_ring_ && bell_fault() == 0 ? uring_->next_sqe() : nullptr;
+    // In a shutdown this shard may not come back to see that its bell has failed: the call from outside sees it at once.
+    const bool own_ring = msg_ring_ && !shard_.runtime().closing() && bell_fault() == 0;
+    io_uring_sqe* sqe = own_ring ? uring_->next_sqe() : nullptr;
     if (sqe == nullptr) {
         target.driver->wake_from_outside();
         return;
@@ -79,7 +81,20 @@ void UringDriver::ring(Shard& target) noexcept {
     io_uring_prep_msg_ring(sqe, other.uring_->fd(), 0, user_data::bell, 0);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     sqe->user_data = user_data::bell_sent | (std::uint64_t{target.id} << 8U);
-    static_cast<void>(uring_->submit());  // Refused now, it goes out with the next turn.
+    static_cast<void>(uring_->submit());
+    if (uring_->unsubmitted() != 0 || uring_->ready() != 0) {
+        // Refused for now, or it may have failed. The step that rings can be long, and the target sleeps meanwhile.
+        poll();
+    }
+}
+
+void UringDriver::settle() noexcept {
+    poll();
+    while (uring_->unsubmitted() != 0) {  // A submission thread may take its time.
+        std::this_thread::yield();
+        poll();
+    }
+    reap();
 }
 
 void UringDriver::wake_from_outside() noexcept {

@@ -25,7 +25,8 @@ public:
     void ring(Shard& target) noexcept override;
     void wake_from_outside() noexcept override;
     void expect_bell() noexcept override { ++bells_owed_; }
-    [[nodiscard]] bool quiet() noexcept override { return bells_owed_ <= 0 && uring_->unsubmitted() == 0; }
+    void settle() noexcept override;
+    [[nodiscard]] bool quiet() noexcept override { return bells_owed_ <= 0; }
     void leave_thread() noexcept override { uring_->leave_thread(); }
 
 private:

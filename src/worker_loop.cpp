@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The loop of a shard, from the first task to the last.
 #include <chrono>
+#include <utility>
 
 #include "scheduler.hpp"
 #include "shard.hpp"
@@ -46,6 +47,10 @@ void Shard::run_items() noexcept {
 }
 
 WorkItem* Shard::next_item(unsigned turn) noexcept {
+    if (stolen_ != nullptr) {
+        // No thief can see it here any more: it must not wait behind anything.
+        return std::exchange(stolen_, nullptr);
+    }
     if (turn % kStealableEvery != 0) {
         if (WorkItem* item = ready.pop_front()) {
             return item;
@@ -77,36 +82,32 @@ void Shard::fire_timers() noexcept {
 void Shard::idle() noexcept {
     core->searching.fetch_add(1, std::memory_order_seq_cst);
     const bool found = steal() || spin_.spin([this] { return something_to_do(); });
-    const bool last = core->searching.fetch_sub(1, std::memory_order_seq_cst) == 1;
+    core->searching.fetch_sub(1, std::memory_order_seq_cst);
     if (!found) {
         park();
-        return;
+    }
+    // While this shard searched, or was the one that a waker chose, nobody else was woken. It may have found something else
+    // to do meanwhile: what it does not take now, another shard must. (tests/models/steal.pml)
+    if (ready.empty() && stolen_ == nullptr) {
+        static_cast<void>(steal());
     }
     if (something_to_steal()) {
-        // While we searched, wakers woke nobody. There is more than one shard can take: pass it on.
-        if (ready.empty()) {
-            static_cast<void>(steal());
-        }
-        if (last && something_to_steal()) {
-            wake_one_for_stealing(*core, this);
-        }
+        wake_one_for_stealing(*core, this);
     }
 }
 
-/// Takes work from one other shard, or from the shared queue; whether there was any.
+/// Takes a stealable item to run next, and some to queue: of its own queue, of the shared one, or of another shard. Whether
+/// there was any.
 bool Shard::steal() noexcept {
+    stolen_ = stealable.pop();
+    if (stolen_ == nullptr) {
+        stolen_ = core->overflow.pop();
+    }
+    if (stolen_ != nullptr) {
+        return true;
+    }
     const auto count = static_cast<std::uint32_t>(core->shards.size());
-    if (stealable.size() != 0) {
-        return true;
-    }
-    if (WorkItem* item = core->overflow.pop()) {
-        ready.push_back(item);
-        return true;
-    }
-    if (count == 1) {
-        return false;
-    }
-    const auto start = random_.below(count);
+    const auto start = count > 1 ? random_.below(count) : 0;
     for (std::uint32_t i = 0; i < count; ++i) {
         Shard& victim = *core->shards[(start + i) % count];
         if (&victim == this || victim.stealable.size() == 0) {
@@ -120,7 +121,7 @@ bool Shard::steal() noexcept {
         }
         counters.steal_successes.add();
         counters.stealable_stolen.add(stolen);
-        ready.push_back(taken.pop_front());
+        stolen_ = taken.pop_front();
         while (WorkItem* item = taken.pop_front()) {
             stealable.put(item);  // Where others may take them from us.
         }
