@@ -8,8 +8,8 @@
 
 namespace spargio::detail {
 
-/// A budget between 0 and a limit. A spin that was rewarded, or a sleep so short that a full spin would have been, raises it to
-/// the limit; a miss halves it, and below a microsecond it is nothing. One owner.
+/// A budget between 0 and a limit. A spin that was rewarded, or a sleep so short that a full spin would have been,
+/// raises it to the limit; a miss halves it, and below a microsecond it is nothing. One owner.
 class AdaptiveSpin {
 public:
     explicit AdaptiveSpin(std::chrono::nanoseconds limit) noexcept : limit_(limit), budget_(limit) {}

@@ -127,6 +127,8 @@ void BlockingPool::join() noexcept {
     }
 }
 
-bool BlockingPool::on_pool_thread() const noexcept { return current_pool == this; }
+bool BlockingPool::on_pool_thread() const noexcept {
+    return current_pool == this;
+}
 
 }  // namespace spargio::detail

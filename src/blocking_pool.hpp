@@ -17,8 +17,8 @@ namespace spargio::detail {
 
 class RuntimeCore;
 
-/// Threads start when a job finds none idle, and end after some seconds without work. Jobs run in the order they came. A
-/// job is a task that never suspends: its one step is the callable.
+/// Threads start when a job finds none idle, and end after some seconds without work. Jobs run in the order they came.
+/// A job is a task that never suspends: its one step is the callable.
 class BlockingPool {
 public:
     BlockingPool(RuntimeCore& core, std::size_t most_threads, std::size_t most_waiting);

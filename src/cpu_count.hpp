@@ -6,7 +6,8 @@
 
 namespace spargio::detail {
 
-/// CPUs of the affinity mask, or fewer if the cgroup's CPU quota (v2 or v1) allows less; at least 1. Reads /proc and /sys.
+/// CPUs of the affinity mask, or fewer if the cgroup's CPU quota (v2 or v1) allows less; at least 1. Reads /proc and
+/// /sys.
 [[nodiscard]] std::size_t usable_cpus() noexcept;
 
 }  // namespace spargio::detail

@@ -8,8 +8,8 @@ namespace spargio::detail {
 
 class Shard;
 
-/// Made, used and destroyed with its shard. Everything but wake_from_outside() is called on the shard's thread. Virtual: it
-/// is called once per turn and per system call, never per task.
+/// Made, used and destroyed with its shard. Everything but wake_from_outside() is called on the shard's thread.
+/// Virtual: it is called once per turn and per system call, never per task.
 class Driver {
 public:
     virtual ~Driver() = default;
@@ -29,8 +29,8 @@ public:
     virtual void wake_from_outside() noexcept = 0;
     /// The shard woke up and found that somebody had taken the duty: one bell is owed to it.
     virtual void expect_bell() noexcept = 0;
-    /// Waits until the kernel has taken what was submitted, and has told what failed of it. Once the runtime is closing,
-    /// ring() itself waits for that.
+    /// Waits until the kernel has taken what was submitted, and has told what failed of it. Once the runtime is
+    /// closing, ring() itself waits for that.
     virtual void settle() noexcept = 0;
     /// No bell is owed: the ring may be closed, once every shard has settled.
     [[nodiscard]] virtual bool quiet() noexcept = 0;

@@ -16,8 +16,12 @@ namespace spargio::detail {
 #if SPARGIO_ASAN
 
 // Straight to the allocator, so that AddressSanitizer sees each use after free.
-void* pool_allocate(std::size_t bytes) { return ::operator new(bytes); }
-void pool_free(void* block, std::size_t) noexcept { ::operator delete(block); }
+void* pool_allocate(std::size_t bytes) {
+    return ::operator new(bytes);
+}
+void pool_free(void* block, std::size_t) noexcept {
+    ::operator delete(block);
+}
 
 #else
 
@@ -25,8 +29,12 @@ namespace {
 
 // Sizes of 16k + 8 are what glibc's malloc hands out without waste.
 constexpr std::size_t kClasses = pool_max_block / 16;
-constexpr std::size_t class_of(std::size_t bytes) noexcept { return (bytes + 7) / 16; }
-constexpr std::size_t class_bytes(std::size_t size_class) noexcept { return size_class * 16 + 8; }
+constexpr std::size_t class_of(std::size_t bytes) noexcept {
+    return (bytes + 7) / 16;
+}
+constexpr std::size_t class_bytes(std::size_t size_class) noexcept {
+    return size_class * 16 + 8;
+}
 
 struct FreeBlock {
     FreeBlock* next;
@@ -40,8 +48,8 @@ struct FreeList {
     FreeBlock* reserve = nullptr;  // A full batch, so that a thread at the edge does not go to the store each time.
 };
 
-/// Batches that one thread had too many of. Bounded: what is beyond goes back to the allocator. Never destroyed: threads
-/// may free frames while the process ends.
+/// Batches that one thread had too many of. Bounded: what is beyond goes back to the allocator. Never destroyed:
+/// threads may free frames while the process ends.
 class SharedStore {
 public:
     [[nodiscard]] bool give(std::size_t size_class, FreeBlock* batch) noexcept {

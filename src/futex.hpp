@@ -23,8 +23,8 @@ inline timespec to_timespec(clock::time_point deadline) noexcept {
     return timespec{static_cast<time_t>(since_boot / 1'000'000'000), static_cast<long>(since_boot % 1'000'000'000)};
 }
 
-/// Sleeps while the word has that value, until the deadline (time_point::max(): none). Returns also for no reason: look at
-/// the word again. A signal does not matter: it is one more reason to look.
+/// Sleeps while the word has that value, until the deadline (time_point::max(): none). Returns also for no reason: look
+/// at the word again. A signal does not matter: it is one more reason to look.
 inline void futex_wait(const void* word, std::uint32_t value, clock::time_point deadline) noexcept {
     const auto limit = to_timespec(deadline);
     const bool forever = deadline == clock::time_point::max();

@@ -17,7 +17,8 @@ namespace spargio::detail {
 
 namespace {
 
-/// Wait::CancelFn of a join. We hold the wait, so the joiner, its awaiter and the child's block stay until finish_cancel().
+/// Wait::CancelFn of a join. We hold the wait, so the joiner, its awaiter and the child's block stay until
+/// finish_cancel().
 void cancel_join(Wait* base, TaskHeader* root) noexcept {
     auto* wait = static_cast<JoinWait*>(base);
     auto& join = wait->child->join;
@@ -91,7 +92,9 @@ bool wait_on_thread(TaskHeader* task, clock::time_point deadline) noexcept {
 JoinWait::JoinWait(TaskHeader* awaited, bool in_same_runtime) noexcept
     : Wait(&cancel_join), child(awaited), same_runtime(in_same_runtime) {}
 
-bool runs_in(TaskHeader* root, std::uint64_t runtime) noexcept { return root->owner.executor->core->id == runtime; }
+bool runs_in(TaskHeader* root, std::uint64_t runtime) noexcept {
+    return root->owner.executor->core->id == runtime;
+}
 
 bool join_suspend(JoinWait& wait, TaskHeader* joiner) noexcept {
     wait.root = joiner;
@@ -133,7 +136,9 @@ bool join_block_for(TaskHeader* task, std::uint64_t runtime, std::chrono::nanose
     return wait_on_thread(task, limit < room ? now + limit : clock::time_point::max());
 }
 
-void wake_joining_thread(const TaskHeader* task) noexcept { futex_wake(futex_of(task)); }
+void wake_joining_thread(const TaskHeader* task) noexcept {
+    futex_wake(futex_of(task));
+}
 
 std::error_code refusal_of(const TaskHeader* task) noexcept {
     // Set before the handle exists; later ends of the task leave it alone.
@@ -152,7 +157,8 @@ void throw_join_error(const TaskHeader* task) {
 }
 
 void throw_canceled() {
-    throw std::system_error(std::make_error_code(std::errc::operation_canceled), "spargio: the joining task was stopped");
+    throw std::system_error(std::make_error_code(std::errc::operation_canceled),
+                            "spargio: the joining task was stopped");
 }
 
 void throw_empty_handle() {

@@ -6,8 +6,8 @@
 
 namespace spargio::detail {
 
-/// The park word is the futex, so a bell cannot be lost or late: the kernel does not let a sleep begin once the word has
-/// left Parked.
+/// The park word is the futex, so a bell cannot be lost or late: the kernel does not let a sleep begin once the word
+/// has left Parked.
 class QueueDriver final : public Driver {
 public:
     explicit QueueDriver(Shard& shard) noexcept : shard_(shard) {}

@@ -19,11 +19,17 @@ Runtime& Runtime::operator=(Runtime&& other) noexcept {
     return *this;
 }
 
-Runtime::~Runtime() { shutdown(); }
+Runtime::~Runtime() {
+    shutdown();
+}
 
-BackendKind Runtime::backend() const noexcept { return core_->backend; }
+BackendKind Runtime::backend() const noexcept {
+    return core_->backend;
+}
 
-std::size_t Runtime::shard_count() const noexcept { return core_->shards.size(); }
+std::size_t Runtime::shard_count() const noexcept {
+    return core_->shards.size();
+}
 
 TaskPlacement Runtime::block_on_placement() const {
     const auto turn = core_->block_on_cursor.fetch_add(1, std::memory_order_relaxed);
@@ -36,11 +42,17 @@ void Runtime::shutdown() {
     }
 }
 
-BackendKind RuntimeHandle::backend() const noexcept { return core_->backend; }
+BackendKind RuntimeHandle::backend() const noexcept {
+    return core_->backend;
+}
 
-std::size_t RuntimeHandle::shard_count() const noexcept { return core_->shards.size(); }
+std::size_t RuntimeHandle::shard_count() const noexcept {
+    return core_->shards.size();
+}
 
-Capabilities RuntimeHandle::capabilities() const { return core_->capabilities; }
+Capabilities RuntimeHandle::capabilities() const {
+    return core_->capabilities;
+}
 
 std::optional<RemoteShard> RuntimeHandle::remote(ShardId shard) const {
     if (shard >= core_->shards.size()) {
@@ -56,6 +68,8 @@ Result<NativeLane> RuntimeHandle::native_lane(ShardId shard) const {
     return RuntimeError::UnsupportedBackend;
 }
 
-RuntimeStats RuntimeHandle::stats_snapshot() const { return core_->stats(); }
+RuntimeStats RuntimeHandle::stats_snapshot() const {
+    return core_->stats();
+}
 
 }  // namespace spargio

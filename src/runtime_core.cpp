@@ -21,8 +21,8 @@
 
 namespace spargio::detail {
 
-/// Where the starting shards and the builder meet: each shard reports, then waits for the verdict. Shared, since the builder
-/// goes on without waiting until each shard has read the verdict.
+/// Where the starting shards and the builder meet: each shard reports, then waits for the verdict. Shared, since the
+/// builder goes on without waiting until each shard has read the verdict.
 class StartGate {
 public:
     enum class Verdict : std::uint8_t { Open, Go, Abort };
@@ -104,7 +104,9 @@ void default_unhandled(const std::exception_ptr& error) noexcept {
 
 }  // namespace
 
-void core_acquire(RuntimeCore* core) noexcept { core->references_.fetch_add(1, std::memory_order_relaxed); }
+void core_acquire(RuntimeCore* core) noexcept {
+    core->references_.fetch_add(1, std::memory_order_relaxed);
+}
 
 void core_release(RuntimeCore* core) noexcept {
     if (core->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
@@ -112,7 +114,9 @@ void core_release(RuntimeCore* core) noexcept {
     }
 }
 
-std::uint64_t core_id(const RuntimeCore* core) noexcept { return core->id; }
+std::uint64_t core_id(const RuntimeCore* core) noexcept {
+    return core->id;
+}
 
 RuntimeCore::RuntimeCore(RuntimeOptions complete)
     : id(next_runtime_id()),
@@ -156,10 +160,10 @@ std::optional<BuildFailure> RuntimeCore::start_shards(BackendKind kind) {
                 threads_.emplace_back([this, gate, &shard = *shard] { shard_main(shard, *gate); });
             } catch (const std::system_error& error) {
                 thread_failure = BuildFailure{
-                    RuntimeError::ThreadSpawn, "shards: thread " + std::to_string(threads_.size()) + " of " +
-                                                   std::to_string(shards.size()) + " could not be started (" +
-                                                   error.code().message() +
-                                                   "); ask for fewer shards or raise the limits (ulimit -u, pids cgroup)"};
+                    RuntimeError::ThreadSpawn,
+                    "shards: thread " + std::to_string(threads_.size()) + " of " + std::to_string(shards.size()) +
+                        " could not be started (" + error.code().message() +
+                        "); ask for fewer shards or raise the limits (ulimit -u, pids cgroup)"};
                 break;
             }
         }

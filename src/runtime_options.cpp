@@ -16,7 +16,9 @@ constexpr std::uint32_t kMostRingEntries = 32768;  // IORING_MAX_ENTRIES
 constexpr auto kLongestSpin = std::chrono::seconds(1);
 constexpr auto kLongestSqpollIdle = std::chrono::hours(1);
 
-BuildFailure invalid(std::string sentence) { return {RuntimeError::InvalidConfig, std::move(sentence)}; }
+BuildFailure invalid(std::string sentence) {
+    return {RuntimeError::InvalidConfig, std::move(sentence)};
+}
 
 }  // namespace
 

@@ -42,7 +42,8 @@ struct BuildFailure {
     std::string sentence;
 };
 
-/// Completes the defaults that depend on the machine; names the first option that is out of range or contradicts another.
+/// Completes the defaults that depend on the machine; names the first option that is out of range or contradicts
+/// another.
 [[nodiscard]] std::optional<BuildFailure> complete_options(RuntimeOptions& options);
 
 }  // namespace spargio::detail

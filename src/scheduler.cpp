@@ -112,9 +112,13 @@ void submit_stealable(RuntimeCore& core, Shard& first, Shard* here, TaskHeader* 
 
 }  // namespace
 
-SPARGIO_NOINLINE Shard* current_shard() noexcept { return this_shard; }
+SPARGIO_NOINLINE Shard* current_shard() noexcept {
+    return this_shard;
+}
 
-SPARGIO_NOINLINE void set_current_shard(Shard* shard) noexcept { this_shard = shard; }
+SPARGIO_NOINLINE void set_current_shard(Shard* shard) noexcept {
+    this_shard = shard;
+}
 
 Shard* shard_in(const RuntimeCore& core) noexcept {
     Shard* here = current_shard();
@@ -246,7 +250,9 @@ void schedule_here(TaskHeader* root, Shard& here) noexcept {
     }
 }
 
-void yield_task(TaskHeader* root) noexcept { schedule_here(root, static_cast<Shard&>(*root->owner.executor)); }
+void yield_task(TaskHeader* root) noexcept {
+    schedule_here(root, static_cast<Shard&>(*root->owner.executor));
+}
 
 bool move_task(TaskHeader* root, ShardId target, std::error_code& error) noexcept {
     auto& here = static_cast<Shard&>(*root->owner.executor);

@@ -13,20 +13,20 @@ class Shard;
 /// Ends a task that was not accepted: its frame is destroyed here and now.
 void refuse_task(TaskHeader* task, RuntimeError reason) noexcept;
 
-/// Publishes the end of a root whose frame is gone; afterwards the block belongs to its handle or is freed. Wakes who joins.
-/// `here` is the calling shard, or null on any other thread (and in a shutdown): with a shard, a joiner that may run on it at
-/// once is returned instead of queued.
+/// Publishes the end of a root whose frame is gone; afterwards the block belongs to its handle or is freed. Wakes who
+/// joins. `here` is the calling shard, or null on any other thread (and in a shutdown): with a shard, a joiner that may
+/// run on it at once is returned instead of queued.
 [[nodiscard]] TaskHeader* complete_task_for(TaskHeader* task, RuntimeCore& core, Shard* here) noexcept;
 
 /// The same without a shard.
 void complete_task(TaskHeader* task, RuntimeCore& core) noexcept;
 
-/// Queues a suspended root where it may run next, and wakes that shard. Any thread. The caller owns the wake: nobody else
-/// will schedule this suspension.
+/// Queues a suspended root where it may run next, and wakes that shard. Any thread. The caller owns the wake: nobody
+/// else will schedule this suspension.
 void schedule(TaskHeader* root) noexcept;
 
-/// The same for the thread of the shard that has the root, out of its loop: nobody is woken unless this shard has more to
-/// do than the root.
+/// The same for the thread of the shard that has the root, out of its loop: nobody is woken unless this shard has more
+/// to do than the root.
 void schedule_here(TaskHeader* root, Shard& here) noexcept;
 
 /// Wakes a shard if it sleeps. `here` is the calling shard of the same runtime, or null.

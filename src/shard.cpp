@@ -43,6 +43,8 @@ RuntimeHandle ShardCtx::handle() const {
     return RuntimeHandle(detail::CoreRef(shard_->core));
 }
 
-std::optional<RemoteShard> ShardCtx::remote(ShardId shard) const { return handle().remote(shard); }
+std::optional<RemoteShard> ShardCtx::remote(ShardId shard) const {
+    return handle().remote(shard);
+}
 
 }  // namespace spargio

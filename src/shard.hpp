@@ -25,10 +25,10 @@ namespace spargio::detail {
 
 /// Written by the shard's thread only, read by stats_snapshot().
 struct ShardCounters {
-    Counter spawned_pinned;       // Accepted spawns whose spawner is this shard.
+    Counter spawned_pinned;  // Accepted spawns whose spawner is this shard.
     Counter spawned_stealable;
-    Counter ended;                // Tasks that ended here, destroyed ones included.
-    Counter stealable_executed;   // Stealable tasks whose first step ran here.
+    Counter ended;               // Tasks that ended here, destroyed ones included.
+    Counter stealable_executed;  // Stealable tasks whose first step ran here.
     Counter stealable_stolen;
     Counter steal_attempts;
     Counter steal_successes;
@@ -62,7 +62,7 @@ public:
     WorkList ready;
     TimerQueue timers;
     LiveList pinned_live;
-    LiveList doomed;  // Shutdown: the unfinished tasks this shard has to destroy.
+    LiveList doomed;                     // Shutdown: the unfinished tasks this shard has to destroy.
     std::size_t sleeps_handed_over = 0;  // Sleeps whose end waits for a stop message on its way here.
     ShardCounters counters;
     ShardCtx ctx;

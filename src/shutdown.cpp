@@ -157,7 +157,6 @@ void Shard::end_waits() noexcept {
 /// Step 4: destroys this shard's tasks, each after what it awaits.
 void Shard::end_tasks() noexcept {
     std::size_t expected = 0;
-    LiveList waiting;
     WorkList now;
     while (TaskHeader* task = doomed.front()) {
         doomed.remove(task);

@@ -9,8 +9,8 @@
 
 namespace spargio::detail {
 
-/// A barrier whose last arriver does something while all others wait; and the latch of the finished shutdown. A mutex will
-/// do: it is used a few times in a runtime's life.
+/// A barrier whose last arriver does something while all others wait; and the latch of the finished shutdown. A mutex
+/// will do: it is used a few times in a runtime's life.
 class ShutdownSync {
 public:
     /// Returns when `parties` shards have arrived. The last one runs `alone()` first.

@@ -76,7 +76,9 @@ TaskHeader* end_sleep(TimerNode* timer) noexcept {
     return nullptr;
 }
 
-bool is_sleep_message(const WorkItem* item) noexcept { return item->run == &run_sleep_message; }
+bool is_sleep_message(const WorkItem* item) noexcept {
+    return item->run == &run_sleep_message;
+}
 
 std::stop_token task_stop_token(TaskHeader* root) {
     if (auto* state = root->stop.shared_state()) {

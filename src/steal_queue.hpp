@@ -11,12 +11,12 @@
 
 namespace spargio::detail {
 
-/// FIFO under a lock that is held for a few instructions; an empty or a full queue is seen without it. Any thread may do
-/// anything. `size_` is one side of the sleep handshake: written before a waker looks at the park states, read by a shard
-/// after it has said that it parks, both sequentially consistent.
+/// FIFO under a lock that is held for a few instructions; an empty or a full queue is seen without it. Any thread may
+/// do anything. `size_` is one side of the sleep handshake: written before a waker looks at the park states, read by a
+/// shard after it has said that it parks, both sequentially consistent.
 class StealQueue {
 public:
-    enum class [[nodiscard]] Offer : std::uint8_t { Taken, Full, Closed };
+    enum class [[nodiscard]] Offer : std::uint8_t{Taken, Full, Closed};
 
     /// Takes the item if fewer than `bound` wait.
     Offer offer(WorkItem* item, std::size_t bound) noexcept {

@@ -19,7 +19,9 @@ StopLink::~StopLink() {
     }
 }
 
-atomic<std::uintptr_t>& StopLink::shared_word(std::uintptr_t own) noexcept { return state_of(own, kShared)->word; }
+atomic<std::uintptr_t>& StopLink::shared_word(std::uintptr_t own) noexcept {
+    return state_of(own, kShared)->word;
+}
 
 Wait* StopLink::request() noexcept {
     for (;;) {

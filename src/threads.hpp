@@ -28,7 +28,8 @@ private:
     sigset_t before_{};
 };
 
-/// Names the calling thread "<prefix>-<number>". The kernel keeps 15 characters: a long prefix is cut, the number is not.
+/// Names the calling thread "<prefix>-<number>". The kernel keeps 15 characters: a long prefix is cut, the number is
+/// not.
 inline void name_this_thread(const std::string& prefix, std::uint64_t number) noexcept {
     try {
         const std::string suffix = "-" + std::to_string(number);

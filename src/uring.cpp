@@ -253,7 +253,8 @@ Uring::~Uring() {
 }
 
 void Uring::leave_thread() noexcept {
-    // The registration is the thread's, not the ring's: left to queue_exit on another thread, it could hit that thread's own.
+    // The registration is the thread's, not the ring's: left to queue_exit on another thread, it could hit that
+    // thread's own.
     if (ring_.enter_ring_fd != ring_.ring_fd) {
         io_uring_unregister_ring_fd(&ring_);
     }

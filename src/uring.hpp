@@ -34,15 +34,15 @@ struct UringMask {
 
 /// What is reserved in user_data; an operation's address is never this small, and all ones belongs to liburing.
 namespace user_data {
-inline constexpr std::uint64_t bell = 1;         // Arrives at the woken shard.
-inline constexpr std::uint64_t bell_sent = 2;    // | target << 8. Comes back to the ringing shard, only when it failed.
-inline constexpr std::uint64_t wake_event = 3;   // The eventfd of shards that cannot be rung otherwise is readable.
+inline constexpr std::uint64_t bell = 1;        // Arrives at the woken shard.
+inline constexpr std::uint64_t bell_sent = 2;   // | target << 8. Comes back to the ringing shard, only when it failed.
+inline constexpr std::uint64_t wake_event = 3;  // The eventfd of shards that cannot be rung otherwise is readable.
 inline constexpr std::uint64_t probe = 4;
 inline constexpr std::uint64_t kind_mask = 0xFF;
 }  // namespace user_data
 
-/// Created, used and left by one thread; may be destroyed by another once that one has called leave_thread(). Every call
-/// into the kernel passes through the fault seam, and reports -errno.
+/// Created, used and left by one thread; may be destroyed by another once that one has called leave_thread(). Every
+/// call into the kernel passes through the fault seam, and reports -errno.
 class Uring {
 public:
     /// Sets a ring up with the best flags that the kernel and the options allow, and proves with a NOP that it works.

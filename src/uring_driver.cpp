@@ -43,7 +43,9 @@ UringDriver::~UringDriver() {
     }
 }
 
-bool UringDriver::has_completions() const noexcept { return uring_->ready() != 0 || uring_->must_enter(); }
+bool UringDriver::has_completions() const noexcept {
+    return uring_->ready() != 0 || uring_->must_enter();
+}
 
 void UringDriver::poll() noexcept {
     if (uring_->unsubmitted() != 0) {
@@ -70,7 +72,8 @@ void UringDriver::wait(clock::time_point deadline) noexcept {
 }
 
 void UringDriver::ring(Shard& target) noexcept {
-    // In a shutdown this shard may not come back to see that its bell has failed: the call from outside sees it at once.
+    // In a shutdown this shard may not come back to see that its bell has failed: the call from outside sees it at
+    // once.
     const bool own_ring = msg_ring_ && !shard_.runtime().closing() && bell_fault() == 0;
     io_uring_sqe* sqe = own_ring ? uring_->next_sqe() : nullptr;
     if (sqe == nullptr) {

@@ -12,8 +12,9 @@
 namespace spargio::detail {
 
 /// Bells: a shard rings with MSG_RING from its own ring, submitted at once; a thread without a ring with
-/// IORING_REGISTER_SEND_MSG_RING. Where the kernel has not the one or the other, the target has an eventfd that its ring
-/// polls. The success of a MSG_RING posts nothing to the sender; its failure does, and the bell is rung again from outside.
+/// IORING_REGISTER_SEND_MSG_RING. Where the kernel has not the one or the other, the target has an eventfd that its
+/// ring polls. The success of a MSG_RING posts nothing to the sender; its failure does, and the bell is rung again from
+/// outside.
 class UringDriver final : public Driver {
 public:
     UringDriver(Shard& shard, std::unique_ptr<Uring> uring, const Capabilities& features, int event) noexcept;
@@ -38,7 +39,7 @@ private:
     std::unique_ptr<Uring> uring_;
     const bool msg_ring_;
     const bool send_msg_ring_;
-    const int event_;            // The eventfd, or -1.
+    const int event_;  // The eventfd, or -1.
     bool event_armed_ = false;
     bool overflow_seen_ = false;
     // Sleeps that somebody took the duty to end, less the bells that came. Below 0 only within a turn.

@@ -6,7 +6,8 @@
 
 namespace spargio::detail {
 
-/// Each hook answers 0 to let the call happen, or a negative errno to have it fail without happening. Called on any thread.
+/// Each hook answers 0 to let the call happen, or a negative errno to have it fail without happening. Called on any
+/// thread.
 class UringFaults {
 public:
     virtual ~UringFaults() = default;

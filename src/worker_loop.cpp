@@ -11,8 +11,8 @@ namespace spargio::detail {
 
 namespace {
 
-constexpr unsigned kItemsPerTurn = 64;    // Then the inbox, completions and timers have their turn.
-constexpr unsigned kStealableEvery = 8;   // Of these, at least one comes from the stealable queue.
+constexpr unsigned kItemsPerTurn = 64;   // Then the inbox, completions and timers have their turn.
+constexpr unsigned kStealableEvery = 8;  // Of these, at least one comes from the stealable queue.
 constexpr auto kSafetyTimeout = std::chrono::milliseconds(500);
 constexpr auto kLateBell = std::chrono::milliseconds(10);
 
@@ -86,8 +86,8 @@ void Shard::idle() noexcept {
     if (!found) {
         park();
     }
-    // While this shard searched, or was the one that a waker chose, nobody else was woken. It may have found something else
-    // to do meanwhile: what it does not take now, another shard must. (tests/models/steal.pml)
+    // While this shard searched, or was the one that a waker chose, nobody else was woken. It may have found something
+    // else to do meanwhile: what it does not take now, another shard must. (tests/models/steal.pml)
     if (ready.empty() && stolen_ == nullptr) {
         static_cast<void>(steal());
     }
@@ -96,8 +96,8 @@ void Shard::idle() noexcept {
     }
 }
 
-/// Takes a stealable item to run next, and some to queue: of its own queue, of the shared one, or of another shard. Whether
-/// there was any.
+/// Takes a stealable item to run next, and some to queue: of its own queue, of the shared one, or of another shard.
+/// Whether there was any.
 bool Shard::steal() noexcept {
     stolen_ = stealable.pop();
     if (stolen_ == nullptr) {

@@ -14,6 +14,10 @@
 #include "spargio/result.hpp"
 #include "spargio/task.hpp"
 
+// A macro only because clang-format 14 takes an attribute with a text here for the start of a block.
+#define SPARGIO_HANDLE_NODISCARD \
+    [[nodiscard("keep the handle to join the task, or call detach() to let it run on alone")]]
+
 namespace spargio {
 
 template <class T>
@@ -110,17 +114,16 @@ public:
 
 /// What every spawn returns. Keep it to join, ask or stop the task; drop it, and the task runs on.
 ///
-/// A task of any runtime may await it, any thread that is not a shard of the task's runtime may block on it. The handle is
-/// used by one thread at a time, but for request_stop(), done() and spawn_error(), which any thread may call meanwhile.
-/// It may outlive the runtime. It owns the task's block (result and join state), never its frame: when the task ends,
-/// everything in its frame is destroyed on its shard before any joiner sees the result.
+/// A task of any runtime may await it, any thread that is not a shard of the task's runtime may block on it. The handle
+/// is used by one thread at a time, but for request_stop(), done() and spawn_error(), which any thread may call
+/// meanwhile. It may outlive the runtime. It owns the task's block (result and join state), never its frame: when the
+/// task ends, everything in its frame is destroyed on its shard before any joiner sees the result.
 template <class T>
-class [[nodiscard("keep the handle to join the task, or call detach() to let it run on alone")]] JoinHandle {
+class SPARGIO_HANDLE_NODISCARD JoinHandle {
 public:
     using value_type = T;
 
-    JoinHandle(JoinHandle&& other) noexcept
-        : task_(std::exchange(other.task_, nullptr)), runtime_(other.runtime_) {}
+    JoinHandle(JoinHandle&& other) noexcept : task_(std::exchange(other.task_, nullptr)), runtime_(other.runtime_) {}
     JoinHandle& operator=(JoinHandle&& other) noexcept {
         if (this != &other) {
             detach();
@@ -134,23 +137,21 @@ public:
     ~JoinHandle() { detach(); }
 
     /// `co_await std::move(handle)`: waits for the task's end and gives its T. Rethrows its exception; throws
-    /// std::system_error with JoinError::Canceled (it was destroyed by a shutdown) or the reason the spawn was refused. When
-    /// the awaiting task is stopped, throws std::errc::operation_canceled and detaches the child. The caller resumes on its
-    /// own shard, or, if it is stealable, where the child ended. One awaiter, no allocation.
+    /// std::system_error with JoinError::Canceled (it was destroyed by a shutdown) or the reason the spawn was refused.
+    /// When the awaiting task is stopped, throws std::errc::operation_canceled and detaches the child. The caller
+    /// resumes on its own shard, or, if it is stealable, where the child ended. One awaiter, no allocation.
     detail::JoinAwaiter<T> operator co_await() && {
         return detail::JoinAwaiter<T>(std::exchange(require(), nullptr), runtime_);
     }
 
-    /// Awaitable: the same as a Result, but the task's own exception is still rethrown. When the awaiting task is stopped,
-    /// gives std::errc::operation_canceled, and the handle stays valid. A value can be taken once.
-    [[nodiscard("co_await it")]] detail::JoinResultAwaiter<T> join()
-        requires(!std::is_reference_v<T>)
-    {
+    /// Awaitable: the same as a Result, but the task's own exception is still rethrown. When the awaiting task is
+    /// stopped, gives std::errc::operation_canceled, and the handle stays valid. A value can be taken once.
+    [[nodiscard("co_await it")]] detail::JoinResultAwaiter<T> join() requires(!std::is_reference_v<T>) {
         return detail::JoinResultAwaiter<T>(require(), runtime_);
     }
 
-    /// Blocks the thread until the task has ended; gives and throws what `co_await std::move(handle)` does, and leaves the
-    /// handle empty. Throws std::logic_error on a shard thread of the task's runtime: await there.
+    /// Blocks the thread until the task has ended; gives and throws what `co_await std::move(handle)` does, and leaves
+    /// the handle empty. Throws std::logic_error on a shard thread of the task's runtime: await there.
     T get() {
         detail::join_block(require(), runtime_);
         const JoinHandle consumed(std::move(*this));
@@ -205,3 +206,5 @@ private:
 };
 
 }  // namespace spargio
+
+#undef SPARGIO_HANDLE_NODISCARD

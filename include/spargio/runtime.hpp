@@ -7,11 +7,14 @@
 
 #include "spargio/runtime_handle.hpp"
 
+// A macro only because clang-format 14 takes an attribute with a text here for the start of a block.
+#define SPARGIO_RUNTIME_NODISCARD [[nodiscard("destroying the Runtime shuts it down")]]
+
 namespace spargio {
 
-/// Owns the shard threads, their rings and everything spawned on them; made by RuntimeBuilder. Move-only. Its destructor
-/// is shutdown(). handle(), block_on() and shutdown() may be called from any thread.
-class [[nodiscard("destroying the Runtime shuts it down")]] Runtime {
+/// Owns the shard threads, their rings and everything spawned on them; made by RuntimeBuilder. Move-only. Its
+/// destructor is shutdown(). handle(), block_on() and shutdown() may be called from any thread.
+class SPARGIO_RUNTIME_NODISCARD Runtime {
 public:
     Runtime(Runtime&& other) noexcept;
     Runtime& operator=(Runtime&& other) noexcept;
@@ -23,19 +26,19 @@ public:
     [[nodiscard]] BackendKind backend() const noexcept;
     [[nodiscard]] std::size_t shard_count() const noexcept;
 
-    /// Runs the spawnable pinned to a shard (they take turns, from shard 0) and blocks the calling thread until it ends;
-    /// returns its value or rethrows. std::logic_error on a shard thread of this runtime.
+    /// Runs the spawnable pinned to a shard (they take turns, from shard 0) and blocks the calling thread until it
+    /// ends; returns its value or rethrows. std::logic_error on a shard thread of this runtime.
     template <Spawnable F>
     auto block_on(F&& spawnable) -> SpawnValue<F> {
         auto handle = detail::spawn(*core_, block_on_placement(), std::forward<F>(spawnable));
         return handle.get();
     }
 
-    /// Ends the runtime, in this order: new work is refused (Closed); each shard finishes the step it is in, and from then
-    /// on only destructors run; timers and operations are cancelled; tasks that have not ended are destroyed, an
-    /// awaited one before the one that awaits it, and their joiners get JoinError::Canceled; threads are joined, blocking
-    /// jobs that run are waited for; the rings are closed. Idempotent; concurrent calls wait for the first.
-    /// On one of its own threads (shard or blocking pool) it starts the shutdown and returns, and a helper thread does the
+    /// Ends the runtime, in this order: new work is refused (Closed); each shard finishes the step it is in, and from
+    /// then on only destructors run; timers and operations are cancelled; tasks that have not ended are destroyed, an
+    /// awaited one before the one that awaits it, and their joiners get JoinError::Canceled; threads are joined,
+    /// blocking jobs that run are waited for; the rings are closed. Idempotent; concurrent calls wait for the first. On
+    /// one of its own threads (shard or blocking pool) it starts the shutdown and returns, and a helper thread does the
     /// rest after the step. In a child after fork() it does nothing: the threads are not there.
     void shutdown();
 
@@ -49,3 +52,5 @@ private:
 };
 
 }  // namespace spargio
+
+#undef SPARGIO_RUNTIME_NODISCARD

@@ -22,8 +22,8 @@ namespace detail {
 struct RuntimeOptions;
 }
 
-/// Collects options, then builds. Copyable; one builder may build many runtimes. Options are checked in build(), all with
-/// an error that names the option and the remedy.
+/// Collects options, then builds. Copyable; one builder may build many runtimes. Options are checked in build(), all
+/// with an error that names the option and the remedy.
 class RuntimeBuilder {
 public:
     RuntimeBuilder();
@@ -39,8 +39,8 @@ public:
     RuntimeBuilder& thread_prefix(std::string prefix);
     /// Default Auto: IoUring where a ring can be set up and used, else Queue.
     RuntimeBuilder& backend(BackendKind kind);
-    /// Submission queue entries per shard, at least 1 (the kernel rounds up to a power of two, at most 32768). Default 256.
-    /// The completion queue has four times as many. Halved, down to 64, while the kernel has no memory for it.
+    /// Submission queue entries per shard, at least 1 (the kernel rounds up to a power of two, at most 32768). Default
+    /// 256. The completion queue has four times as many. Halved, down to 64, while the kernel has no memory for it.
     RuntimeBuilder& ring_entries(std::uint32_t entries);
     /// Messages per (target, source) pair, at least 1. Default 4096.
     RuntimeBuilder& msg_ring_queue_capacity(std::size_t capacity);
@@ -48,8 +48,8 @@ public:
     RuntimeBuilder& stealable_queue_capacity(std::size_t capacity);
     /// Tasks taken in one steal, at most; at least 1. Default 16.
     RuntimeBuilder& steal_budget(std::size_t tasks);
-    /// Longest spin before a shard blocks; 0 blocks at once; at most 1 s. Spins adapt: misses shorten them. Default 20 us
-    /// where each shard can have a CPU of its own, else 0.
+    /// Longest spin before a shard blocks; 0 blocks at once; at most 1 s. Spins adapt: misses shorten them. Default 20
+    /// us where each shard can have a CPU of its own, else 0.
     RuntimeBuilder& idle_spin(std::chrono::microseconds longest);
     /// Shard i runs on cpus[i % size]. A CPU that cannot be set is an error; an empty list (default) sets none.
     RuntimeBuilder& thread_affinity(std::vector<unsigned> cpus);
@@ -57,8 +57,8 @@ public:
     RuntimeBuilder& blocking_threads(std::size_t threads);
     /// Blocking jobs that may wait for a thread; default 1024. One more is Overloaded.
     RuntimeBuilder& blocking_queue_capacity(std::size_t jobs);
-    /// A kernel thread submits for each ring and sleeps after `idle` without work (1 ms to 1 h). It takes CPU while awake.
-    /// Excludes defer_taskrun. Default: none. Clearing it clears the CPU too.
+    /// A kernel thread submits for each ring and sleeps after `idle` without work (1 ms to 1 h). It takes CPU while
+    /// awake. Excludes defer_taskrun. Default: none. Clearing it clears the CPU too.
     RuntimeBuilder& io_uring_sqpoll(std::optional<std::chrono::milliseconds> idle);
     /// The CPU of that kernel thread; implies an idle time of 2000 ms if none is set.
     RuntimeBuilder& io_uring_sqpoll_cpu(std::optional<unsigned> cpu);
@@ -66,10 +66,11 @@ public:
     RuntimeBuilder& io_uring_single_issuer(bool on);
     /// IORING_SETUP_COOP_TASKRUN (5.19). Default on, where defer_taskrun is not in use.
     RuntimeBuilder& io_uring_coop_taskrun(bool on);
-    /// IORING_SETUP_DEFER_TASKRUN (6.1). Default on, where the kernel has it; asked for explicitly and refused is an error.
+    /// IORING_SETUP_DEFER_TASKRUN (6.1). Default on, where the kernel has it; asked for explicitly and refused is an
+    /// error.
     RuntimeBuilder& io_uring_defer_taskrun(bool on);
-    /// Called with an exception that left a task nobody joins, on the thread where the last chance to join it went away;
-    /// must not throw. Default: one line on stderr, then std::terminate.
+    /// Called with an exception that left a task nobody joins, on the thread where the last chance to join it went
+    /// away; must not throw. Default: one line on stderr, then std::terminate.
     RuntimeBuilder& on_unhandled_exception(std::function<void(std::exception_ptr)> hook);
 
     /// Starts the shards. Throws std::system_error whose what() names the option or the errno, and the remedy.

@@ -21,13 +21,13 @@
 namespace spargio {
 
 /// A counted reference to a runtime: cheap to copy (one atomic increment), every member const and callable from any
-/// thread, in or out of the runtime. It keeps no thread alive and may outlive the runtime: then every spawn is refused with
-/// RuntimeError::Closed.
+/// thread, in or out of the runtime. It keeps no thread alive and may outlive the runtime: then every spawn is refused
+/// with RuntimeError::Closed.
 ///
 /// A spawn allocates the task's frame (from a per-thread pool) and nothing else; a callable that returns a Task has a
-/// frame of its own beside the task's. It never blocks. It rings the target shard's doorbell, a system call, only if that
-/// shard sleeps. A refused spawn destroys the task's frame at once and gives a handle that is done, with spawn_error().
-/// std::bad_alloc is thrown if the frame cannot be allocated.
+/// frame of its own beside the task's. It never blocks. It rings the target shard's doorbell, a system call, only if
+/// that shard sleeps. A refused spawn destroys the task's frame at once and gives a handle that is done, with
+/// spawn_error(). std::bad_alloc is thrown if the frame cannot be allocated.
 class RuntimeHandle {
 public:
     /// The backend that won: never Auto.
@@ -56,8 +56,8 @@ public:
         return spawn_with_placement(TaskPlacement::sticky(key), std::forward<F>(spawnable));
     }
 
-    /// Any shard may run any step. RuntimeError::Overloaded when every queue is full and the caller is not a task of this
-    /// runtime; a task's spawn is never refused, what does not fit goes to a queue that all shards share.
+    /// Any shard may run any step. RuntimeError::Overloaded when every queue is full and the caller is not a task of
+    /// this runtime; a task's spawn is never refused, what does not fit goes to a queue that all shards share.
     template <Spawnable F>
     JoinHandle<SpawnValue<F>> spawn_stealable(F&& spawnable) const {
         return spawn_with_placement(TaskPlacement::stealable(), std::forward<F>(spawnable));
@@ -77,8 +77,9 @@ public:
     /// Runs a plain callable on a bounded pool of threads outside the shards: for calls that block. Full queue:
     /// RuntimeError::Overloaded; no thread to be had: ThreadSpawn. Joining it is joining a task.
     template <detail::SpawnableCallable F>
-        requires(!detail::is_task<std::invoke_result_t<std::decay_t<F>&>>)
-    JoinHandle<SpawnValue<F>> spawn_blocking(F&& callable) const {
+    requires(!detail::is_task<std::invoke_result_t<std::decay_t<F>&>>)
+        JoinHandle<SpawnValue<F>> spawn_blocking(F&& callable)
+    const {
         auto task = detail::make_task(std::forward<F>(callable));
         detail::TaskHeader* header = detail::TaskAccess::release(task);
         detail::submit_blocking(*core_, header);

@@ -13,8 +13,8 @@
 
 namespace spargio {
 
-/// One per shard, and used on its thread only: every member throws std::logic_error on another one. A task that may move
-/// asks current() again after each suspension.
+/// One per shard, and used on its thread only: every member throws std::logic_error on another one. A task that may
+/// move asks current() again after each suspension.
 class ShardCtx {
 public:
     /// The calling thread's shard; nullptr on a thread that is none.

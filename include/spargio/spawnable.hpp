@@ -47,9 +47,9 @@ struct SpawnValueOf<F> {
 
 }  // namespace detail
 
-/// A `Task<T>` (as an rvalue); a callable, move-only too, that returns a `Task<T>`; or a plain callable that returns a T.
-/// The callable takes no arguments. It is moved into the task's frame and lives until the task ends, so a coroutine lambda
-/// with captures is safe here.
+/// A `Task<T>` (as an rvalue); a callable, move-only too, that returns a `Task<T>`; or a plain callable that returns a
+/// T. The callable takes no arguments. It is moved into the task's frame and lives until the task ends, so a coroutine
+/// lambda with captures is safe here.
 template <class F>
 concept Spawnable = detail::SpawnableTask<F> || detail::SpawnableCallable<F>;
 

@@ -22,6 +22,10 @@
 #endif
 #endif
 
+// A macro only because clang-format 14 takes an attribute with a text here for the start of a block.
+#define SPARGIO_TASK_NODISCARD \
+    [[nodiscard("a Task does nothing until it is awaited or spawned: co_await it, or give it to a spawn function")]]
+
 namespace spargio {
 
 template <class T = void>
@@ -142,10 +146,8 @@ template <class T>
 class TaskPromise final : public TaskPromiseBase<T> {
 public:
     template <class U = T>
-        requires std::is_convertible_v<U&&, T>
-    void return_value(U&& value) {
-        ResultSlot<T>::store(this->header(), std::forward<U>(value));
-    }
+    requires std::is_convertible_v<U&&, T>
+    void return_value(U&& value) { ResultSlot<T>::store(this->header(), std::forward<U>(value)); }
 };
 
 template <>
@@ -169,19 +171,20 @@ struct TaskAccess {
 
 }  // namespace detail
 
-/// A lazy coroutine that gives a T, or throws. Write one by returning it from a function with `co_await` or `co_return`:
+/// A lazy coroutine that gives a T, or throws. Write one by returning it from a function with `co_await` or
+/// `co_return`:
 ///
 ///     spargio::Task<int> answer() { co_return 42; }
 ///     spargio::Task<> ask() { int a = co_await answer(); ... }
 ///
 /// It starts when it is awaited, inside the awaiting task and on its shard, or when it is spawned. It is awaited once,
-/// as an rvalue (`co_await std::move(t)` for a named one). Awaiting costs two jumps and one pooled allocation, and a loop
-/// of awaits of tasks that finish at once uses constant stack.
+/// as an rvalue (`co_await std::move(t)` for a named one). Awaiting costs two jumps and one pooled allocation, and a
+/// loop of awaits of tasks that finish at once uses constant stack.
 ///
 /// Destroying a task that was never started runs nothing of it. T may be void, a reference, or move-only.
 /// Not thread safe: one owner. Parameters by reference must outlive the task: prefer values.
 template <class T>
-class [[nodiscard("a Task does nothing until it is awaited or spawned: co_await it, or give it to a spawn function")]] Task {
+class SPARGIO_TASK_NODISCARD Task {
 public:
     using promise_type = detail::TaskPromise<T>;
     using value_type = T;
@@ -229,3 +232,5 @@ Task<T> detail::TaskPromiseBase<T>::get_return_object() noexcept {
 }
 
 }  // namespace spargio
+
+#undef SPARGIO_TASK_NODISCARD

@@ -23,8 +23,8 @@ class YieldAwaiter {
 public:
     YieldAwaiter() noexcept = default;
     [[nodiscard]] static bool await_ready() noexcept { return false; }
-    // Not inlined, here and below: the task may run elsewhere before this returns, and Clang 14 may write to the frame of
-    // an inlined one (LLVM 56301).
+    // Not inlined, here and below: the task may run elsewhere before this returns, and Clang 14 may write to the frame
+    // of an inlined one (LLVM 56301).
     template <class P>
     SPARGIO_NOINLINE static void await_suspend(std::coroutine_handle<P> frame) noexcept {
         yield_task(header_of(frame)->root());
@@ -71,10 +71,13 @@ private:
 
 /// Awaitable: goes to the end of its shard's queue, so that others run. A stealable task may resume on another shard.
 /// Costs a queue operation, no allocation. Not a place where a stop request ends the task.
-[[nodiscard("co_await it")]] inline detail::YieldAwaiter yield() noexcept { return detail::YieldAwaiter(); }
+[[nodiscard("co_await it")]] inline detail::YieldAwaiter yield() noexcept {
+    return detail::YieldAwaiter();
+}
 
-/// Awaitable -> Result<void>: the next step of a stealable task runs on `target`, and no thief takes it. InvalidShard for an
-/// unknown shard, and for a pinned task that names another one: it stays where it is. Does not wait if it is there already.
+/// Awaitable -> Result<void>: the next step of a stealable task runs on `target`, and no thief takes it. InvalidShard
+/// for an unknown shard, and for a pinned task that names another one: it stays where it is. Does not wait if it is
+/// there already.
 [[nodiscard("co_await it")]] inline detail::ResumeOnAwaiter resume_on(ShardId target) noexcept {
     return detail::ResumeOnAwaiter(target);
 }
@@ -82,8 +85,11 @@ private:
 namespace this_task {
 
 /// Awaitable -> std::stop_token of the running task; a task awaited directly shares its parent's. Does not suspend. The
-/// first request allocates the token's state; a task that never asks pays nothing. The token stays valid after the task.
-[[nodiscard("co_await it")]] inline detail::StopTokenAwaiter stop_token() noexcept { return detail::StopTokenAwaiter(); }
+/// first request allocates the token's state; a task that never asks pays nothing. The token stays valid after the
+/// task.
+[[nodiscard("co_await it")]] inline detail::StopTokenAwaiter stop_token() noexcept {
+    return detail::StopTokenAwaiter();
+}
 
 }  // namespace this_task
 

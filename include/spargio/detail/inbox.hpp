@@ -10,17 +10,18 @@
 namespace spargio::detail {
 
 /// What a push did, and so who owes the shard a wake.
-enum class [[nodiscard("whoever gets WasEmpty owes the shard a wake")]] Push : std::uint8_t {
+enum class [[nodiscard("whoever gets WasEmpty owes the shard a wake")]] Push : std::uint8_t{
     Refused,   ///< the inbox is closed; the item was not taken
     WasEmpty,  ///< this push made it non-empty: the caller must see that the shard wakes
     Queued,    ///< somebody before this push owes the wake already
 };
 
-/// Intrusive stack (Treiber, IBM RJ 5118, 1986) that the consumer takes whole and reverses, so no item is ever popped by
-/// compare-and-swap and ABA cannot happen. FIFO per producer, and over all producers in the order of their pushes.
+/// Intrusive stack (Treiber, IBM RJ 5118, 1986) that the consumer takes whole and reverses, so no item is ever popped
+/// by compare-and-swap and ABA cannot happen. FIFO per producer, and over all producers in the order of their pushes.
 ///
 /// Invariant: a push that finds the stack empty owes the wake; every later push until the next take_all() relies on it.
-/// All operations on `head_` are sequentially consistent: it is one half of the sleep handshake (the other is ParkState).
+/// All operations on `head_` are sequentially consistent: it is one half of the sleep handshake (the other is
+/// ParkState).
 class Inbox {
 public:
     /// Takes the item unless the inbox was closed. Any thread.
@@ -82,8 +83,8 @@ private:
     }
 
     alignas(cache_line) atomic<std::uintptr_t> head_{0};  // Producers and consumer; bit 0 = closed.
-    atomic<std::uint64_t> pushed_{0};                      // Producers; a count, orders nothing.
-    alignas(cache_line) atomic<std::uint64_t> taken_{0};   // Consumer writes, statistics read; orders nothing.
+    atomic<std::uint64_t> pushed_{0};                     // Producers; a count, orders nothing.
+    alignas(cache_line) atomic<std::uint64_t> taken_{0};  // Consumer writes, statistics read; orders nothing.
 };
 
 }  // namespace spargio::detail

@@ -12,8 +12,9 @@ namespace spargio::detail {
 /// Waker: publish the item, then notify(); true means that this waker, and no other, rings the bell for this sleep.
 ///
 /// Why nothing is lost: the sleeper stores Parked and then loads the queues, the waker stores to a queue and then loads
-/// this word, all sequentially consistent. In the single order of these four one store comes before the other side's load:
-/// either the sleeper sees the item, or the waker sees Parked. (Dekker's argument; modelled in tests/models/park.pml.)
+/// this word, all sequentially consistent. In the single order of these four one store comes before the other side's
+/// load: either the sleeper sees the item, or the waker sees Parked. (Dekker's argument; modelled in
+/// tests/models/park.pml.)
 ///
 ///     Running  --prepare()-->  Parked  --notify()-->  Notified  --resume()-->  Running
 ///                              Parked  --resume()-->  Running      (found work, a completion or a time-out came first)
@@ -23,7 +24,7 @@ public:
     static constexpr std::uint32_t parked = 1;
     static constexpr std::uint32_t notified = 2;
 
-    enum class [[nodiscard("Notified means that a bell is on its way")]] Woken : std::uint8_t { Alone, Notified };
+    enum class [[nodiscard("Notified means that a bell is on its way")]] Woken : std::uint8_t{Alone, Notified};
 
     /// Sleeper: from here on wakers ring.
     void prepare() noexcept { word_.store(parked, std::memory_order_seq_cst); }

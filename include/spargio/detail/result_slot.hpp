@@ -36,9 +36,8 @@ class ResultSlot {
 public:
     using Stored = typename StoredResult<T>::type;
 
-    static constexpr std::uint16_t bytes =
-        static_cast<std::uint16_t>(result_slot_bytes(sizeof(Stored) > sizeof(std::exception_ptr) ? sizeof(Stored)
-                                                                                                  : sizeof(std::exception_ptr)));
+    static constexpr std::uint16_t bytes = static_cast<std::uint16_t>(
+        result_slot_bytes(sizeof(Stored) > sizeof(std::exception_ptr) ? sizeof(Stored) : sizeof(std::exception_ptr)));
 
     template <class U>
     static void store(TaskHeader* task, U&& value) {

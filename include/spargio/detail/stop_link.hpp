@@ -32,7 +32,8 @@ struct alignas(8) Wait {
 ///     Held(w)  --disarm-->            Held(w)|HandedOver   the completer lets go: the canceller will schedule the task
 ///     Held(w)  --finish_cancel-->     Stopped              returns false
 ///     Held(w)|HandedOver --finish-->  Stopped              returns true: the caller schedules the task
-///     Stopped  --disarm-->            Stopped              the canceller has finished: the completer schedules the task
+///     Stopped  --disarm-->            Stopped              the canceller has finished: the completer schedules the
+///     task
 ///
 /// Once a token was asked for, the word lives in a StopState beside its std::stop_source (`kShared`).
 class StopLink {
@@ -50,7 +51,8 @@ public:
                                               std::memory_order_acquire);
     }
 
-    /// Completer, which owns the completion: true means that the caller schedules the task, false that a canceller will.
+    /// Completer, which owns the completion: true means that the caller schedules the task, false that a canceller
+    /// will.
     [[nodiscard]] bool disarm(Wait* w) noexcept {
         auto& link = word();
         auto armed = reinterpret_cast<std::uintptr_t>(w);

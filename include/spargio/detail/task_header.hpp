@@ -19,9 +19,9 @@ struct TaskHeader;
 /// What a coroutine needs of the thread that runs it: a shard, or a thread of the blocking pool.
 struct Executor {
     RuntimeCore* core = nullptr;
-    TaskHeader* ended = nullptr;      // Set by final_suspend of a spawned task; the loop takes it when the step returns.
-    void* trampoline = nullptr;       // A frame to resume next instead of by symmetric transfer (see task.hpp).
-    std::uint32_t inline_depth = 0;   // Transfers since the loop last had control.
+    TaskHeader* ended = nullptr;     // Set by final_suspend of a spawned task; the loop takes it when the step returns.
+    void* trampoline = nullptr;      // A frame to resume next instead of by symmetric transfer (see task.hpp).
+    std::uint32_t inline_depth = 0;  // Transfers since the loop last had control.
 };
 
 /// How a task's life ended, as its joiner will see it.
@@ -36,8 +36,8 @@ enum class Outcome : std::uint8_t {
 
 enum class TaskKind : std::uint8_t { Awaited, Pinned, Stealable, Blocking };
 
-/// One allocation holds `[result slot][TaskHeader][coroutine frame]`. The frame is destroyed the moment the task ends; the
-/// block is freed by the last of the task and its handle, which `join` decides.
+/// One allocation holds `[result slot][TaskHeader][coroutine frame]`. The frame is destroyed the moment the task ends;
+/// the block is freed by the last of the task and its handle, which `join` decides.
 ///
 /// Ownership of the block: a Task object; once awaited, the awaiter; once spawned, the task itself until `join` becomes
 /// Done, then whoever holds the handle (or the completer, if it reads Detached).
@@ -49,11 +49,10 @@ enum class TaskKind : std::uint8_t { Awaited, Pinned, Stealable, Blocking };
 ///
 ///     Running       the completer -> Done; a task that joins -> pointer to its root; a thread -> ThreadWaits;
 ///                   the handle's end -> Detached; a canceller of a joiner that is not there yet -> StopMark
-///     pointer       the completer -> Done, and schedules that task; a canceller -> Running, and schedules it as canceled
-///     ThreadWaits   the completer -> Done, and wakes the futex; the thread, timed out -> Running
-///     StopMark      the joiner -> Running, and goes on as canceled; the completer -> Done
-///     Detached      the completer -> Done, reports an exception, frees the block
-///     Done          final: the handle owns the block
+///     pointer       the completer -> Done, and schedules that task; a canceller -> Running, and schedules it as
+///     canceled ThreadWaits   the completer -> Done, and wakes the futex; the thread, timed out -> Running StopMark the
+///     joiner -> Running, and goes on as canceled; the completer -> Done Detached      the completer -> Done, reports
+///     an exception, frees the block Done          final: the handle owns the block
 struct TaskHeader : WorkItem {
     static constexpr std::uintptr_t join_running = 0;
     static constexpr std::uintptr_t join_done = 1;
@@ -82,7 +81,8 @@ struct TaskHeader : WorkItem {
         void* leaf;
         std::size_t frame_bytes;
     } link{nullptr};
-    // Root, started: neighbours in its shard's list of live tasks. Ended by an exception: `core` keeps the hook reachable.
+    // Root, started: neighbours in its shard's list of live tasks. Ended by an exception: `core` keeps the hook
+    // reachable.
     union Live {
         TaskHeader* next;
         RuntimeCore* core;
@@ -94,11 +94,11 @@ struct TaskHeader : WorkItem {
     TaskKind kind = TaskKind::Awaited;
     Outcome outcome = Outcome::Pending;
     std::uint8_t refusal = 0;  // With Outcome::Refused: the RuntimeError.
-    bool owned : 1 = false;        // A Task object exists: operator delete leaves the block alone.
-    bool framed : 1 = true;        // The frame has not been destroyed.
-    bool started : 1 = false;      // Root: its first step has begun, so it is in a live list.
-    bool joining : 1 = false;      // Root: suspended in a join, with a completer that may come.
-    bool visited : 1 = false;      // Shutdown's walk over chains of joins; likewise the next.
+    bool owned : 1 = false;    // A Task object exists: operator delete leaves the block alone.
+    bool framed : 1 = true;    // The frame has not been destroyed.
+    bool started : 1 = false;  // Root: its first step has begun, so it is in a live list.
+    bool joining : 1 = false;  // Root: suspended in a join, with a completer that may come.
+    bool visited : 1 = false;  // Shutdown's walk over chains of joins; likewise the next.
     bool on_path : 1 = false;
 
     [[nodiscard]] void* frame() noexcept { return this + 1; }

@@ -19,8 +19,9 @@ struct TimerNode {
     std::size_t index = not_queued;  // Where the heap has it.
 };
 
-/// Implicit 4-ary min-heap (Johnson, "Priority queues with update and finding minimum spanning trees", 1975): half as deep
-/// as a binary one, and the four children share a cache line. O(log n) insert and cancel. Not thread safe: one shard.
+/// Implicit 4-ary min-heap (Johnson, "Priority queues with update and finding minimum spanning trees", 1975): half as
+/// deep as a binary one, and the four children share a cache line. O(log n) insert and cancel. Not thread safe: one
+/// shard.
 class TimerQueue {
 public:
     [[nodiscard]] bool empty() const noexcept { return heap_.empty(); }

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+# What the examples promise, checked from outside, as a user sees them: output and exit status. Included by CMakeLists.txt.
+
+function(spargio_example_test name)
+    add_test(NAME examples.${name} COMMAND ${ARGN})
+    # 77: what the test needs is not there, for instance a kernel that allows io_uring.
+    set_tests_properties(examples.${name} PROPERTIES LABELS examples TIMEOUT 300 SKIP_RETURN_CODE 77)
+endfunction()
+
+find_program(SPARGIO_BASH bash)
+if(NOT SPARGIO_BASH)
+    message(STATUS "bash not found: the tests that look at the examples' output are left out")
+    return()
+endif()
+set(tests "${CMAKE_CURRENT_SOURCE_DIR}/tests")
+
+spargio_example_test(hello_output ${SPARGIO_BASH} "${tests}/hello_test.sh" $<TARGET_FILE:hello>)
+spargio_example_test(
+    readme_program ${SPARGIO_BASH} "${tests}/readme_test.sh" $<TARGET_FILE:readme>
+    "${CMAKE_CURRENT_SOURCE_DIR}/readme.cpp" "${PROJECT_SOURCE_DIR}/README.md")
+
+if(TARGET tree_digest)
+    foreach(backend IN ITEMS io_uring queue)
+        spargio_example_test(tree_digest.${backend} ${SPARGIO_BASH} "${tests}/tree_digest_test.sh"
+                             $<TARGET_FILE:tree_digest> ${backend})
+    endforeach()
+
+    # Only from inside can the queue be made so short that it is full most of the time.
+    set(sources ${tree_digest_sources})
+    list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+    spargio_example(tree_digest_overload_test tests/tree_digest_overload_test.cpp ${sources})
+    target_include_directories(tree_digest_overload_test PRIVATE tree_digest)
+    target_link_libraries(tree_digest_overload_test PRIVATE OpenSSL::Crypto)
+    spargio_example_test(tree_digest.overload tree_digest_overload_test)
+endif()

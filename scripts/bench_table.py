@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Prints the JSON of Google Benchmark runs as a table that a person reads.
+
+usage: scripts/bench_table.py FILE.json...
+
+Benchmarks are named workload/runtime. A figure is the median of its repetitions; "of Asio" is that median over the best
+median of the workload's Asio variants, in the same run; a target that spargio_io_uring has is shown with whether it was
+reached. A missed target is no error. A benchmark that failed, or a file without benchmarks, is: exit status 1.
+"""
+import json
+import re
+import sys
+from collections import defaultdict
+from statistics import median
+
+# What spargio_io_uring should reach: a ratio to the best Asio variant, or a bound in the workload's own unit.
+SUBJECT = "spargio_io_uring"
+TARGETS = {
+    "spawn_join_local": [("of Asio", 0.30), ("ns", 50)],
+    "spawn_join_foreign": [("of Asio", 0.30)],
+    "post_foreign": [("of Asio", 0.35)],
+    "yield": [("ns", 20)],
+    "await_ready_task": [("ns", 14)],
+    "suspended_task_bytes": [("bytes", 160)],
+    "idle_cpu": [("percent", 1)],
+}
+# Counters that are the figure, in place of the time.
+COUNTERS = ("bytes", "percent")
+NANOSECONDS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
+# What Google Benchmark adds to a name to say how it was run.
+HOW_IT_RAN = re.compile(r"^(manual_time|real_time|process_time|threads:.*|iterations:.*|repeats:.*|min_time:.*)$")
+
+
+def workload_and_runtime(run_name):
+    parts = [part for part in run_name.split("/") if not HOW_IT_RAN.match(part)]
+    runtime = parts[1] if len(parts) > 1 else ""
+    arguments = f" ({', '.join(parts[2:])})" if len(parts) > 2 else ""
+    return parts[0] + arguments, runtime
+
+
+def figure(entry):
+    for counter in COUNTERS:
+        if counter in entry:
+            return entry[counter], counter
+    return entry["real_time"] * NANOSECONDS[entry["time_unit"]], "ns"
+
+
+def show(value, unit):
+    if unit == "percent":
+        return f"{value:.2f} %"
+    if unit == "bytes":
+        return f"{value:.0f} B"
+    if value < 100:
+        return f"{value:.1f} ns"
+    if value < 10_000:
+        return f"{value:.0f} ns"
+    if value < 10_000_000:
+        return f"{value / 1e3:.1f} us"
+    return f"{value / 1e6:.1f} ms"
+
+
+def judge(workload, unit, value, ratio):
+    verdicts = []
+    for kind, bound in TARGETS.get(workload, []):
+        measured = ratio if kind == "of Asio" else value
+        if measured is None or (kind != "of Asio" and kind != unit):
+            continue
+        target = f"{bound:.2f} of Asio" if kind == "of Asio" else show(bound, kind)
+        verdicts.append(f"{'reached' if measured <= bound else 'MISSED '} <= {target}")
+    return ", ".join(verdicts)
+
+
+def print_environment(context):
+    load = context.get("load_avg") or [0]
+    lines = [
+        ("kernel", context.get("kernel")),
+        ("CPU", f"{context.get('cpu_model')}, {context.get('cpus_usable')} usable of {context.get('num_cpus')}"),
+        ("governor", context.get("governor")),
+        ("compiler", context.get("compiler")),
+        ("build", " ".join(filter(None, [context.get("cmake"), f"({context.get('build_type')})"]))),
+        ("date", f"{context.get('date')}, load before the run {load[0]:.2f}"),
+    ]
+    for name, value in lines:
+        print(f"  {name + ':':<10} {value}")
+
+
+def print_workload(workload, figures):
+    """figures: runtime -> ([values], unit)."""
+    medians = {runtime: median(values) for runtime, (values, _) in figures.items()}
+    asio = {runtime: value for runtime, value in medians.items() if runtime.startswith("asio")}
+    best = min(asio, key=asio.get) if asio else None
+    print(f"\n{workload}")
+    for runtime, (values, unit) in figures.items():
+        ratio = medians[runtime] / medians[best] if best and medians[best] > 0 else None
+        of_asio = "best Asio" if runtime == best else f"{ratio:.2f} of Asio" if ratio is not None else ""
+        spread = f"{show(min(values), unit)} .. {show(max(values), unit)}"
+        verdict = judge(workload, unit, medians[runtime], ratio) if runtime == SUBJECT else ""
+        row = f"  {runtime:<20} {show(medians[runtime], unit):>10}  {of_asio:>15}  {spread:<24}  {verdict}"
+        print(row.rstrip())
+
+
+def print_file(path):
+    """Returns what failed, as sentences."""
+    with open(path, encoding="utf-8") as file:
+        report = json.load(file)
+    print_environment(report["context"])
+    workloads = defaultdict(dict)
+    failures = {}
+    # Interleaved repetitions come in any order; the families are numbered as they were registered.
+    for entry in sorted(report["benchmarks"], key=lambda one: one.get("family_index", 0)):
+        if entry.get("run_type") == "aggregate":
+            continue
+        workload, runtime = workload_and_runtime(entry["run_name"])
+        if entry.get("error_occurred"):
+            failures[f"{workload}/{runtime}: {entry.get('error_message')}"] = None
+            continue
+        value, unit = figure(entry)
+        workloads[workload].setdefault(runtime, ([], unit))[0].append(value)
+    print("\nmedian of the repetitions, ratio of medians, lowest .. highest, target")
+    for workload, figures in workloads.items():
+        print_workload(workload, figures)
+    if not workloads and not failures:
+        return [f"{path}: no benchmark ran"]
+    return list(failures)
+
+
+def main(paths):
+    if not paths or paths[0] in ("-h", "--help"):
+        print(__doc__)
+        return 0 if paths else 2
+    failures = []
+    for path in paths:
+        try:
+            failures += print_file(path)
+        except (OSError, ValueError, KeyError) as error:
+            failures.append(f"{path}: {error}")
+    if failures:
+        print("\nFAILED")
+        for failure in failures:
+            print(f"  {failure}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

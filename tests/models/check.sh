@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Checks the models with Spin: each correct one must hold, and each mutant, a model with one mistake in it, must be caught.
+#
+# usage: tests/models/check.sh [WORD]     only the runs whose line contains WORD
+#
+# Needs spin and a C compiler (CC, default cc). Works in a temporary folder; prints a line per run; fails when a correct
+# model fails, is not searched to the end or has a statement that no run reaches, or when a mutant is not caught.
+# shellcheck disable=SC2317  # What start() calls is called through "$@".
+set -euo pipefail
+
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+only="${1:-}"
+compiler="${CC:-cc}"
+for tool in spin "${compiler}"; do
+    command -v "${tool}" >/dev/null || {
+        printf 'error: %s not found; the models cannot be checked\n' "${tool}" >&2
+        exit 2
+    }
+done
+
+folder="$(mktemp -d)"
+trap 'rm -rf "${folder}"' EXIT
+runs=0
+jobs="${SPARGIO_JOBS:-$(nproc 2>/dev/null || echo 1)}"
+
+# start LINE COMMAND...: runs the command in the background, in a folder of its own, if its line is wanted.
+start() {
+    local line="$1"
+    [[ "${line}" == *"${only}"* ]] || return 0
+    runs=$((runs + 1))
+    while (($(jobs -rp | wc -l) >= jobs)); do
+        wait -n || true
+    done
+    mkdir "${folder}/${runs}"
+    (cd "${folder}/${runs}" && "${@:2}" "${line}" && rm -rf "${folder:?}/${runs:?}") &
+}
+
+# report VERDICT LINE DETAIL: one line, in one write; what Spin said follows when the run went wrong.
+report() {
+    local text
+    text="$(printf '%-7s %s%s' "$1" "$2" "${3:+: $3}")"
+    if [[ "$1" == FAILED ]]; then
+        touch "${folder}/failed.$(basename "${PWD}")"
+        text+=$'\n'"$(sed 's/^/        /' output)"
+    fi
+    printf '%s\n' "${text}"
+}
+
+# search MODEL SPIN_FLAGS CC_FLAGS PAN_FLAGS: leaves what the verifier said in ./output.
+search() {
+    : >output
+    # shellcheck disable=SC2086  # Flags are words.
+    if spin $2 -a "${here}/$1.pml" >output 2>&1 && "${compiler}" -w $3 -o pan pan.c >>output 2>&1; then
+        ./pan $4 >output 2>&1 || true
+    fi
+}
+
+completed() { ! grep -Eq 'max search depth too small|out of memory|Search not completed' output; }
+states() { sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1 states/p' output; }
+
+# A statement that no run has reached makes the properties true of nothing. A process that never ends has one: its end.
+unreached() { sed -n '/^unreached in proctype/,/^unreached in claim/p' output | grep 'state ' | grep -v '"-end-"' || true; }
+
+check_holds() {
+    local model="$1" flags="$2" property="$3" line="$4"
+    if [[ -n "${property}" ]]; then
+        search "${model}" "${flags}" "-O1 -DNFAIR=3" "-a -f -m1000000 -N ${property}"
+    else
+        search "${model}" "${flags}" "-O1 -DSAFETY -DNOCLAIM" "-m100000"
+    fi
+    if ! completed || ! grep -q 'errors: 0' output; then
+        report FAILED "${line}" "a correct model does not hold"
+    elif [[ -z "${property}" && -n "$(unreached)" ]]; then
+        report FAILED "${line}" "statements that are never reached"
+    else
+        report holds "${line}" "$(states)"
+    fi
+}
+
+check_caught() {
+    local model="$1" flags="$2" mutant="$3" line="$4"
+    # Not optimised: compiling takes longer than a search that ends at the first mistake.
+    search "${model}" "${flags} -D${mutant}" "-O0 -DSAFETY -DNOCLAIM" "-m100000 -w18"
+    if ! grep -q "def ${mutant}\$" "${here}/${model}.pml"; then
+        report FAILED "${line}" "there is no such mutant"
+    elif grep -q 'errors: 1' output; then
+        report caught "${line}" "$(sed -n 's/^pan:1: \(.*\) (at depth.*/\1/p' output)"
+    else
+        report FAILED "${line}" "the mutant is not caught"
+    fi
+}
+
+# holds MODEL FLAGS [PROPERTY]: no assertion fails and nobody waits for ever; or the LTL property, under weak fairness.
+holds() { start "$1${2:+ $2}${3:+, ltl $3}" check_holds "$1" "$2" "${3:-}"; }
+# caught MODEL FLAGS MUTANT: Spin finds a run that goes wrong.
+caught() { start "$1${2:+ $2} $3" check_caught "$1" "$2" "$3"; }
+
+holds park "-DOTHER_WAKES=0"
+holds park "-DITEMS=1 -DBELL_FAILURES=2"
+holds park "-DITEMS=1 -DOTHER_WAKES=0" delivered
+holds park "-DITEMS=1 -DOTHER_WAKES=0" ended
+holds park "-DFUTEX"
+holds park "-DFUTEX -DITEMS=1" delivered
+holds park "-DFUTEX -DITEMS=1" ended
+holds steal ""
+holds steal "-DITEMS=1" all_started
+holds join ""
+holds join "-DCANCELLERS=1" everybody_ends
+
+for driver in "" "-DFUTEX"; do
+    for mutant in NO_RECHECK RECHECK_BEFORE_PREPARE NO_RECHECK_OF_STOP STOP_AFTER_DRAIN WORD_BEFORE_PUSH NOTIFY_BY_STORE \
+        PUSHER_SILENT; do
+        caught park "-DITEMS=1${driver:+ ${driver}}" "${mutant}"
+    done
+done
+for mutant in FAILED_BELL_FORGOTTEN ENDS_WITH_BELL_IN_FLIGHT CLOSES_WITH_BELL_OWED RESUME_BY_STORE; do
+    caught park "-DITEMS=1" "${mutant}"
+done
+caught park "-DITEMS=1 -DFUTEX" FUTEX_WITHOUT_COMPARE
+
+for mutant in NO_RECHECK_OF_QUEUES LEAVES_SEARCH_LATE FOUND_KEEPS_SEARCHING LAST_SEARCHER_SILENT PUSHER_SILENT \
+    WAKE_BEFORE_PUSH ASKS_ONE_ONLY COUNTED_AFTER_RECHECK OWN_WORK_KEEPS_THE_WAKE STOLEN_ITEM_WAITS; do
+    caught steal "" "${mutant}"
+done
+
+for mutant in PUBLISH_BEFORE_ARM NO_STOP_MARK STOP_MARK_IS_FINAL RESTORE_BY_STORE CLAIM_BY_STORE HANDOVER_UNSEEN \
+    HANDOVER_IGNORED COMPLETER_RESUMES_ALWAYS READS_WAIT_BEFORE_CLAIM; do
+    caught join "" "${mutant}"
+done
+
+wait
+if ((runs == 0)); then
+    printf 'error: no run matches %s\n' "${only}" >&2
+    exit 2
+fi
+failures="$(find "${folder}" -maxdepth 1 -name 'failed.*' | wc -l)"
+printf '%d runs, %d failed\n' "${runs}" "${failures}"
+exit $((failures > 0))

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// The fixture of tests that run on both backends, printed as io_uring and queue.
+#pragma once
+
+#include <cstddef>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include <gtest/gtest.h>
+
+#include "spargio/spargio.hpp"
+
+namespace spargio {
+
+/// How gtest prints the parameter.
+inline void PrintTo(BackendKind kind, std::ostream* out) { *out << to_string(kind); }
+
+namespace test {
+
+/// Why a runtime cannot be built on this backend here; empty where it can. Asked once in a process.
+[[nodiscard]] inline std::string backend_unavailable(BackendKind kind) {
+    const auto ask = [](BackendKind asked) -> std::string {
+        try {
+            const Runtime runtime = RuntimeBuilder().shards(1).backend(asked).build();
+            return {};
+        } catch (const std::system_error& error) {
+            return error.what();
+        }
+    };
+    static const std::string io_uring = ask(BackendKind::IoUring);
+    return kind == BackendKind::IoUring ? io_uring : std::string();
+}
+
+/// Where SPARGIO_TEST_REQUIRE_URING is 1, a test that io_uring is missing for fails: a skip would hide that half of the
+/// tests did not run.
+[[nodiscard]] inline bool io_uring_required() {
+    const char* value = std::getenv("SPARGIO_TEST_REQUIRE_URING");
+    return value != nullptr && std::string_view(value) == "1";
+}
+
+class BackendTest : public ::testing::TestWithParam<BackendKind> {
+protected:
+    void SetUp() override {
+        const auto reason = backend_unavailable(GetParam());
+        if (reason.empty()) {
+            return;
+        }
+        if (io_uring_required()) {
+            FAIL() << "io_uring is required here, and not available: " << reason;
+        }
+        GTEST_SKIP() << "io_uring is not available: " << reason;
+    }
+
+    [[nodiscard]] static RuntimeBuilder builder(std::size_t shards) {
+        RuntimeBuilder builder;
+        builder.shards(shards).backend(GetParam());
+        return builder;
+    }
+
+    [[nodiscard]] static Runtime runtime(std::size_t shards) { return builder(shards).build(); }
+};
+
+[[nodiscard]] inline std::string backend_name(const ::testing::TestParamInfo<BackendKind>& info) {
+    return std::string(to_string(info.param));
+}
+
+/// Returns when the step that `shard` is in has ended, and so has all that was queued there before.
+inline void finish_step(const RuntimeHandle& handle, ShardId shard) {
+    handle.spawn_pinned(shard, [] {}).get();
+}
+
+/// The shard that the caller runs on; external_sender on a thread that is none.
+[[nodiscard]] inline ShardId shard_here() {
+    const ShardCtx* here = ShardCtx::current();
+    return here != nullptr ? here->shard_id() : external_sender;
+}
+
+}  // namespace test
+}  // namespace spargio
+
+/// Makes the suite `Suite`, derived from BackendTest or one of its children, run on both backends.
+#define SPARGIO_ON_BOTH_BACKENDS(Suite)                                                                      \
+    INSTANTIATE_TEST_SUITE_P(, Suite,                                                                        \
+                             ::testing::Values(::spargio::BackendKind::IoUring, ::spargio::BackendKind::Queue), \
+                             ::spargio::test::backend_name)

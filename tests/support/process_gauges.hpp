@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// What the kernel says of this process: descriptors, threads, memory, CPU time.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdio>
+#include <filesystem>
+#include <iterator>
+#include <string>
+#include <thread>
+
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace spargio::test {
+
+[[nodiscard]] inline std::size_t open_descriptors() {
+    const std::filesystem::directory_iterator entries("/proc/self/fd");
+    const auto count = std::distance(begin(entries), end(entries));
+    return static_cast<std::size_t>(count) - 1;  // One of them reads the directory.
+}
+
+[[nodiscard]] inline std::size_t thread_count() {
+    const std::filesystem::directory_iterator entries("/proc/self/task");
+    return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
+}
+
+/// Waits until the process has no more than `most` threads: a joined thread leaves /proc a moment later, a detached one when
+/// it can. False when it takes longer than ten seconds.
+[[nodiscard]] inline bool threads_fall_to(std::size_t most) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (thread_count() > most) {
+        if (std::chrono::steady_clock::now() > limit) {
+            return false;
+        }
+        std::this_thread::yield();
+    }
+    return true;
+}
+
+/// Memory in RAM, in bytes.
+[[nodiscard]] inline std::size_t resident_bytes() {
+    std::FILE* file = std::fopen("/proc/self/statm", "re");
+    std::size_t total = 0;
+    std::size_t resident = 0;
+    if (file != nullptr) {
+        if (std::fscanf(file, "%zu %zu", &total, &resident) != 2) {
+            resident = 0;
+        }
+        std::fclose(file);
+    }
+    return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+/// User and system time of all threads of this process.
+[[nodiscard]] inline std::chrono::microseconds cpu_time() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    const auto in_us = [](const timeval& time) {
+        return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+    };
+    return in_us(usage.ru_utime) + in_us(usage.ru_stime);
+}
+
+/// The calling thread's name, which the kernel cuts to 15 characters.
+[[nodiscard]] inline std::string thread_name() {
+    char name[16] = {};
+    pthread_getname_np(pthread_self(), name, sizeof name);
+    return name;
+}
+
+}  // namespace spargio::test

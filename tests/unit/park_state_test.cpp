@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+// Tests of the sleep handshake's word: its transitions, one bell for each sleep, no item slept over.
+#include "spargio/detail/park_state.hpp"
+
+#include <atomic>
+#include <barrier>
+#include <chrono>
+#include <cstdint>
+#include <semaphore>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace spargio::detail {
+namespace {
+
+using Woken = ParkState::Woken;
+
+TEST(ParkState, ARunningShardNeedsNoBell) {
+    ParkState state;
+    EXPECT_FALSE(state.is_parked());
+    EXPECT_EQ(state.word().load(), ParkState::running);
+    EXPECT_FALSE(state.notify());
+    EXPECT_EQ(state.word().load(), ParkState::running);
+}
+
+TEST(ParkState, TheFirstWakerOfASleepRings) {
+    ParkState state;
+    state.prepare();
+    EXPECT_TRUE(state.is_parked());
+    EXPECT_EQ(state.word().load(), ParkState::parked);
+    EXPECT_TRUE(state.notify());
+    EXPECT_FALSE(state.is_parked());
+    EXPECT_EQ(state.word().load(), ParkState::notified);
+    EXPECT_FALSE(state.notify());
+    EXPECT_EQ(state.word().load(), ParkState::notified);
+}
+
+TEST(ParkState, ResumeTellsWhetherABellIsOwed) {
+    ParkState state;
+    state.prepare();
+    EXPECT_EQ(state.resume(), Woken::Alone);
+    EXPECT_EQ(state.word().load(), ParkState::running);
+    state.prepare();
+    EXPECT_TRUE(state.notify());
+    EXPECT_EQ(state.resume(), Woken::Notified);
+    EXPECT_EQ(state.word().load(), ParkState::running);
+    EXPECT_FALSE(state.notify());
+}
+
+TEST(ParkState, EachSleepHasItsOwnBell) {
+    ParkState state;
+    for (int sleep = 0; sleep < 3; ++sleep) {
+        state.prepare();
+        EXPECT_TRUE(state.notify());
+        EXPECT_FALSE(state.notify());
+        EXPECT_EQ(state.resume(), Woken::Notified);
+    }
+}
+
+TEST(ParkState, OfRacingWakersOneRings) {
+    constexpr int kRounds = 2'000;
+    constexpr int kWakers = 4;
+    ParkState state;
+    std::atomic<int> bells{0};
+    std::barrier line(kWakers + 1);
+    std::vector<std::thread> wakers;
+    for (int i = 0; i < kWakers; ++i) {
+        wakers.emplace_back([&] {
+            for (int round = 0; round < kRounds; ++round) {
+                line.arrive_and_wait();
+                if (state.notify()) {
+                    bells.fetch_add(1);
+                }
+                line.arrive_and_wait();
+            }
+        });
+    }
+    int wrong = 0;
+    for (int round = 0; round < kRounds; ++round) {
+        bells.store(0);
+        state.prepare();
+        line.arrive_and_wait();
+        line.arrive_and_wait();
+        wrong += bells.load() != 1 ? 1 : 0;
+        wrong += state.resume() != Woken::Notified ? 1 : 0;
+    }
+    for (auto& waker : wakers) {
+        waker.join();
+    }
+    EXPECT_EQ(wrong, 0);
+}
+
+TEST(ParkState, ASleeperLearnsOfEveryBellThatSomebodyTookUponHimself) {
+    constexpr int kWakers = 3;
+    ParkState state;
+    std::atomic<bool> done{false};
+    std::atomic<std::uint64_t> duties{0};
+    std::vector<std::thread> wakers;
+    for (int i = 0; i < kWakers; ++i) {
+        wakers.emplace_back([&] {
+            while (!done.load(std::memory_order_relaxed)) {
+                if (state.notify()) {
+                    duties.fetch_add(1, std::memory_order_relaxed);
+                }
+            }
+        });
+    }
+    std::uint64_t told = 0;
+    std::uint64_t alone = 0;
+    for (std::uint64_t sleeps = 0; sleeps < 20'000 || told == 0; ++sleeps) {
+        state.prepare();
+        for (std::uint64_t spin = sleeps % 64; spin != 0; --spin) {
+            cpu_relax();
+        }
+        (state.resume() == Woken::Notified ? told : alone) += 1;
+    }
+    done.store(true);
+    for (auto& waker : wakers) {
+        waker.join();
+    }
+    EXPECT_EQ(told, duties.load());
+}
+
+TEST(ParkState, NoItemIsSleptOver) {
+    constexpr int kWakers = 3;
+    constexpr int kItems = 5'000;  // Of each waker.
+    ParkState state;
+    std::atomic<int> queue{0};
+    std::counting_semaphore<> bell(0);
+    std::vector<std::thread> wakers;
+    for (int i = 0; i < kWakers; ++i) {
+        wakers.emplace_back([&] {
+            for (int item = 0; item < kItems; ++item) {
+                queue.fetch_add(1, std::memory_order_seq_cst);
+                if (state.notify()) {
+                    bell.release();
+                }
+            }
+        });
+    }
+    int taken = 0;
+    bool lost = false;
+    while (taken < kWakers * kItems && !lost) {
+        state.prepare();
+        const bool sleeps = queue.load(std::memory_order_seq_cst) == 0;
+        if (sleeps) {
+            lost = !bell.try_acquire_for(std::chrono::seconds(60));
+        }
+        const bool owed = state.resume() == Woken::Notified;
+        EXPECT_TRUE(owed || !sleeps);
+        if (owed && !sleeps) {
+            bell.acquire();
+        }
+        taken += queue.exchange(0);
+    }
+    for (auto& waker : wakers) {
+        waker.join();
+    }
+    EXPECT_FALSE(lost);
+    EXPECT_EQ(taken, kWakers * kItems);
+}
+
+}  // namespace
+}  // namespace spargio::detail
