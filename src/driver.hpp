@@ -8,8 +8,10 @@ namespace spargio::detail {
 
 class Shard;
 
-/// Made, used and destroyed with its shard. Everything but wake_from_outside() is called on the shard's thread.
-/// Virtual: it is called once per turn and per system call, never per task.
+/// Made and used by its shard; closed when all shards have ended; the object lives as long as the runtime's memory,
+/// since a waker that took the duty may still stand before its call when the shard has woken up for another reason.
+/// Everything but wake_from_outside() is called on the shard's thread. Virtual: it is called once per turn and per
+/// system call, never per task.
 class Driver {
 public:
     virtual ~Driver() = default;
@@ -36,6 +38,8 @@ public:
     [[nodiscard]] virtual bool quiet() noexcept = 0;
     /// The shard's thread ends: last call on it.
     virtual void leave_thread() noexcept {}
+    /// Gives the descriptors back. After the last shard has ended, on any thread.
+    virtual void close() noexcept {}
 };
 
 }  // namespace spargio::detail

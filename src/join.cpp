@@ -46,14 +46,6 @@ std::chrono::nanoseconds foreign_spin() noexcept {
     return one_cpu ? std::chrono::nanoseconds::zero() : std::chrono::microseconds(20);
 }
 
-void refuse_on_own_shard(std::uint64_t runtime) {
-    const Shard* here = current_shard();
-    if (here != nullptr && here->core->id == runtime) {
-        throw std::logic_error(
-            "spargio: blocking on a task on a shard thread of its runtime would stop that shard; co_await it instead");
-    }
-}
-
 /// The 32 bits of the join word that hold its small states.
 const void* futex_of(const TaskHeader* task) noexcept {
     const auto* word = reinterpret_cast<const std::byte*>(&task->join);
@@ -124,13 +116,21 @@ bool join_suspend(JoinWait& wait, TaskHeader* joiner) noexcept {
     return true;  // The canceller is still at work, and will schedule us.
 }
 
+void refuse_on_shard_of(std::uint64_t runtime) {
+    const Shard* here = current_shard();
+    if (here != nullptr && here->core->id == runtime) {
+        throw std::logic_error(
+            "spargio: blocking on a task on a shard thread of its runtime would stop that shard; co_await it instead");
+    }
+}
+
 void join_block(TaskHeader* task, std::uint64_t runtime) {
-    refuse_on_own_shard(runtime);
+    refuse_on_shard_of(runtime);
     static_cast<void>(wait_on_thread(task, clock::time_point::max()));
 }
 
 bool join_block_for(TaskHeader* task, std::uint64_t runtime, std::chrono::nanoseconds limit) {
-    refuse_on_own_shard(runtime);
+    refuse_on_shard_of(runtime);
     const auto now = clock::now();
     const auto room = clock::time_point::max() - now;
     return wait_on_thread(task, limit < room ? now + limit : clock::time_point::max());

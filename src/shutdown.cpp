@@ -246,7 +246,7 @@ void RuntimeCore::finish_shutdown() noexcept {
     }
     blocking.join();
     for (auto& shard : shards) {
-        shard->driver.reset();
+        shard->driver->close();
     }
     phase_.store(Phase::Closed, std::memory_order_release);
     shutdown_sync.finish();

@@ -4,8 +4,8 @@
 
 #include <new>
 
-#include "runtime_core.hpp"
-#include "spargio/detail/frame_pool.hpp"
+#include "frame_cache.hpp"
+#include "spargio/detail/core_ref.hpp"
 #include "spargio/detail/result_slot.hpp"
 
 namespace spargio::detail {
@@ -20,7 +20,7 @@ void free_block(TaskHeader* task, std::size_t frame_bytes) noexcept {
     void* block = task->result();
     const auto bytes = block_bytes(task->result_bytes, frame_bytes);
     task->~TaskHeader();
-    pool_free(block, bytes);
+    frame_cache::free(block, bytes);
 }
 
 std::exception_ptr* exception_slot(TaskHeader* task) noexcept {
@@ -30,20 +30,13 @@ std::exception_ptr* exception_slot(TaskHeader* task) noexcept {
 }  // namespace
 
 void* allocate_task(std::size_t frame_bytes, std::uint16_t result_bytes, WorkItem::RunFn run) {
-    auto* block = static_cast<std::byte*>(pool_allocate(block_bytes(result_bytes, frame_bytes)));
+    auto* block = static_cast<std::byte*>(frame_cache::allocate(block_bytes(result_bytes, frame_bytes)));
     auto* task = ::new (block + result_bytes) TaskHeader(run, result_bytes);
     return task->frame();
 }
 
-void release_frame(void* frame, std::size_t frame_bytes) noexcept {
-    auto* task = TaskHeader::of_frame(frame);
-    if (!task->owned) {
-        // The coroutine failed before its Task existed (a parameter's copy threw): nobody else knows the block.
-        free_block(task, frame_bytes);
-        return;
-    }
-    task->framed = false;
-    task->link.frame_bytes = frame_bytes;
+void free_unowned(TaskHeader* task, std::size_t frame_bytes) noexcept {
+    free_block(task, frame_bytes);
 }
 
 void destroy_frame(TaskHeader* task) noexcept {
@@ -69,10 +62,15 @@ void destroy_chain(TaskHeader* root) noexcept {
 void free_task(TaskHeader* task) noexcept {
     if (task->outcome == Outcome::Value) {
         task->run(task, nullptr);
-    } else if (task->outcome == Outcome::Exception) {
+    } else if (task->outcome == Outcome::Exception) [[unlikely]] {
         static_cast<void>(take_exception(task));
     }
     free_block(task, task->link.frame_bytes);
+}
+
+void end_task(TaskHeader* task) noexcept {
+    destroy_frame(task);
+    free_task(task);
 }
 
 void store_exception(TaskHeader* task, std::exception_ptr error) noexcept {

@@ -2,10 +2,11 @@
 // Starting the runtime's threads: signals blocked, named.
 #pragma once
 
+#include <array>
+#include <cinttypes>
 #include <cstdint>
+#include <cstdio>
 #include <string>
-#include <thread>
-#include <utility>
 
 #include <pthread.h>
 #include <signal.h>
@@ -31,12 +32,11 @@ private:
 /// Names the calling thread "<prefix>-<number>". The kernel keeps 15 characters: a long prefix is cut, the number is
 /// not.
 inline void name_this_thread(const std::string& prefix, std::uint64_t number) noexcept {
-    try {
-        const std::string suffix = "-" + std::to_string(number);
-        const std::string name = prefix.substr(0, 15 - suffix.size()) + suffix;
-        pthread_setname_np(pthread_self(), name.c_str());
-    } catch (...) {  // A thread without a name works as well.
-    }
+    std::array<char, 16> name{};
+    const int digits = std::snprintf(nullptr, 0, "%" PRIu64, number);
+    const int room = static_cast<int>(name.size()) - 2 - digits;
+    std::snprintf(name.data(), name.size(), "%.*s-%" PRIu64, room, prefix.c_str(), number);
+    pthread_setname_np(pthread_self(), name.data());
 }
 
 }  // namespace spargio::detail

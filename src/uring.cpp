@@ -9,6 +9,7 @@
 #include <cstring>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -157,7 +158,7 @@ int Uring::setup(unsigned entries, io_uring_params& params) noexcept {
         return -errno;
     }
     if (const int error = io_uring_queue_mmap(static_cast<int>(fd), &params, &ring_)) {
-        close(static_cast<int>(fd));
+        ::close(static_cast<int>(fd));
         return error;
     }
     ring_.features = params.features;
@@ -247,7 +248,11 @@ std::optional<BuildFailure> Uring::create(const RuntimeOptions& options, const U
 }
 
 Uring::~Uring() {
-    if (open_) {
+    close();
+}
+
+void Uring::close() noexcept {
+    if (std::exchange(open_, false)) {
         io_uring_queue_exit(&ring_);
     }
 }

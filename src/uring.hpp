@@ -92,6 +92,9 @@ public:
     /// Last call of the owning thread: a registered descriptor belongs to it.
     void leave_thread() noexcept;
 
+    /// Unmaps and closes the ring; idempotent. The destructor does it too.
+    void close() noexcept;
+
 private:
     Uring() = default;
 

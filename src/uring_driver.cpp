@@ -37,9 +37,17 @@ UringDriver::UringDriver(Shard& shard, std::unique_ptr<Uring> uring, const Capab
 }
 
 UringDriver::~UringDriver() {
-    uring_.reset();
-    if (event_ >= 0) {
-        close(event_);
+    close();
+}
+
+void UringDriver::close() noexcept {
+    // What wakers read (`uring_`, its descriptor's number, `event_`) stays as it is: none of them is left, but a
+    // checker cannot see that the last one's bell came through the kernel.
+    if (!std::exchange(closed_, true)) {
+        uring_->close();
+        if (event_ >= 0) {
+            ::close(event_);
+        }
     }
 }
 

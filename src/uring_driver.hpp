@@ -29,6 +29,7 @@ public:
     void settle() noexcept override;
     [[nodiscard]] bool quiet() noexcept override { return bells_owed_ <= 0; }
     void leave_thread() noexcept override { uring_->leave_thread(); }
+    void close() noexcept override;
 
 private:
     void reap() noexcept;
@@ -42,6 +43,7 @@ private:
     const int event_;  // The eventfd, or -1.
     bool event_armed_ = false;
     bool overflow_seen_ = false;
+    bool closed_ = false;
     // Sleeps that somebody took the duty to end, less the bells that came. Below 0 only within a turn.
     std::int64_t bells_owed_ = 0;
 };

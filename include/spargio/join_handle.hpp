@@ -60,7 +60,7 @@ public:
     [[nodiscard]] bool await_ready() const noexcept { return wait_.child->done(); }
 
     template <class P>
-    SPARGIO_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) noexcept {
+    SPARGIO_AWAIT_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) noexcept {
         TaskHeader* joiner = header_of(frame)->root();
         wait_.same_runtime = runs_in(joiner, runtime_);
         return join_suspend(wait_, joiner);

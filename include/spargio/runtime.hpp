@@ -30,6 +30,7 @@ public:
     /// ends; returns its value or rethrows. std::logic_error on a shard thread of this runtime.
     template <Spawnable F>
     auto block_on(F&& spawnable) -> SpawnValue<F> {
+        detail::refuse_on_shard_of(detail::core_id(core_.get()));  // Before anything runs that nobody would wait for.
         auto handle = detail::spawn(*core_, block_on_placement(), std::forward<F>(spawnable));
         return handle.get();
     }

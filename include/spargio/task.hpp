@@ -68,9 +68,8 @@ struct FinalAwaiter {
     FinalAwaiter() noexcept = default;  // A constructor: GCC 12 copies aggregate awaiters bitwise.
     static bool await_ready() noexcept { return false; }
 
-    // Not inlined: Clang 14 crashes (CoroSplit) on an inlined symmetric transfer in some loops.
     template <class P>
-    SPARGIO_NOINLINE static std::coroutine_handle<> await_suspend(std::coroutine_handle<P> frame) noexcept {
+    SPARGIO_AWAIT_NOINLINE static std::coroutine_handle<> await_suspend(std::coroutine_handle<P> frame) noexcept {
         TaskHeader* task = header_of(frame);
         if (task->kind != TaskKind::Awaited) {
             task->owner.executor->ended = task;  // The loop destroys the frame, then tells the joiner.
@@ -96,15 +95,14 @@ public:
 
     ~TaskAwaiter() {
         if (task_ != nullptr) {
-            destroy_frame(task_);
-            free_task(task_);
+            end_task(task_);
         }
     }
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
 
     template <class P>
-    SPARGIO_NOINLINE std::coroutine_handle<> await_suspend(std::coroutine_handle<P> parent) noexcept {
+    SPARGIO_AWAIT_NOINLINE std::coroutine_handle<> await_suspend(std::coroutine_handle<P> parent) noexcept {
         TaskHeader* root = header_of(parent)->root();
         task_->owner.root = root;
         task_->link.parent = parent.address();
@@ -218,8 +216,7 @@ private:
 
     void destroy() noexcept {
         if (task_ != nullptr) {
-            detail::destroy_frame(task_);
-            detail::free_task(task_);
+            detail::end_task(task_);
         }
     }
 

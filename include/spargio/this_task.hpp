@@ -26,7 +26,7 @@ public:
     // Not inlined, here and below: the task may run elsewhere before this returns, and Clang 14 may write to the frame
     // of an inlined one (LLVM 56301).
     template <class P>
-    SPARGIO_NOINLINE static void await_suspend(std::coroutine_handle<P> frame) noexcept {
+    SPARGIO_AWAIT_NOINLINE static void await_suspend(std::coroutine_handle<P> frame) noexcept {
         yield_task(header_of(frame)->root());
     }
     static void await_resume() noexcept {}
@@ -37,7 +37,7 @@ public:
     explicit ResumeOnAwaiter(ShardId target) noexcept : target_(target) {}
     [[nodiscard]] static bool await_ready() noexcept { return false; }
     template <class P>
-    SPARGIO_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) noexcept {
+    SPARGIO_AWAIT_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) noexcept {
         return move_task(header_of(frame)->root(), target_, error_);
     }
     [[nodiscard]] Result<void> await_resume() const {

@@ -36,7 +36,7 @@ public:
 
     [[nodiscard]] static bool await_ready() noexcept { return false; }
     template <class P>
-    SPARGIO_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) noexcept {
+    SPARGIO_AWAIT_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) noexcept {
         return sleep_suspend(wait_, header_of(frame)->root());
     }
     [[nodiscard]] Result<void> await_resume() const {

@@ -263,7 +263,7 @@ TEST_P(JoinStop, TheChildsEndAndTheStopRace) {
     const auto handle = two_shards.handle();
     int values = 0;
     int canceled = 0;
-    for (int round = 0; round < scaled(3000, 500); ++round) {
+    for (unsigned round = 0; round < scaled(3000, 500); ++round) {
         Event joining;
         std::atomic<bool> go{false};
         const auto child_delay = std::chrono::nanoseconds(random.below(20'000));

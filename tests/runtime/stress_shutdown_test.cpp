@@ -484,7 +484,7 @@ void World::run() {
 class StressShutdown : public BackendTest {};
 
 TEST_P(StressShutdown, AtARandomMomentOfTwoRuntimesLosesNothing) {
-    constexpr unsigned runs = scaled(1000U, 200U);
+    const unsigned runs = scaled(1000, 200);
     const auto base = stress_seed();
     Watchdog watchdog("shutdown stress");
     std::size_t tasks = 0;

@@ -21,10 +21,15 @@ namespace spargio::test {
 
 inline constexpr bool sanitized = SPARGIO_ASAN != 0 || SPARGIO_TSAN != 0;
 
-/// The number of rounds: `plain`, or `under_sanitizer` where each step costs ten times as much.
-template <class T>
-[[nodiscard]] constexpr T scaled(T plain, T under_sanitizer) noexcept {
-    return sanitized ? under_sanitizer : plain;
+/// The number of rounds: `plain`, or `under_sanitizer` where each step costs ten times as much; SPARGIO_TEST_LONGER=n makes
+/// it n times as many, for a night's search.
+[[nodiscard]] inline unsigned scaled(unsigned plain, unsigned under_sanitizer) {
+    static const unsigned longer = [] {
+        const char* text = std::getenv("SPARGIO_TEST_LONGER");
+        const int value = text != nullptr ? std::atoi(text) : 1;
+        return value > 1 ? static_cast<unsigned>(value) : 1U;
+    }();
+    return (sanitized ? under_sanitizer : plain) * longer;
 }
 
 /// SPARGIO_TEST_SEED, or a new one for each process. Printed once, so that a failure can be run again.
@@ -74,7 +79,7 @@ inline void spin_for(std::chrono::nanoseconds span) noexcept {
 /// Aborts the process, with a sentence that says where, when a test makes no progress: a hang is a failure with a name.
 class Watchdog {
 public:
-    explicit Watchdog(std::string what, std::chrono::seconds limit = std::chrono::seconds(scaled(60, 240)))
+    explicit Watchdog(std::string what, std::chrono::seconds limit = std::chrono::seconds(sanitized ? 240 : 60))
         : what_(std::move(what)), limit_(limit), thread_([this] { watch(); }) {}
     Watchdog(const Watchdog&) = delete;
     Watchdog& operator=(const Watchdog&) = delete;

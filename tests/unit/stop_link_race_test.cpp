@@ -80,7 +80,7 @@ public:
 enum Role : std::size_t { Task, Completer, FirstCanceller, SecondCanceller, Roles };
 
 TEST(StopLinkRace, EachSuspensionIsScheduledOnce) {
-    constexpr int kRounds = test::scaled(6'000, 2'000);
+    const unsigned rounds = test::scaled(6'000, 2'000);
     const auto seed = test::stress_seed();
     std::unique_ptr<Suspension> suspension;
     std::atomic<bool> suspended{false};
@@ -89,7 +89,7 @@ TEST(StopLinkRace, EachSuspensionIsScheduledOnce) {
     for (std::size_t role = 0; role < Roles; ++role) {
         threads[role] = std::thread([&, role] {
             RandomSource random(seed + role);
-            for (int round = 0; round < kRounds; ++round) {
+            for (unsigned round = 0; round < rounds; ++round) {
                 line.arrive_and_wait();
                 for (auto spins = random.below(60); spins != 0; --spins) {
                     cpu_relax();
@@ -107,7 +107,7 @@ TEST(StopLinkRace, EachSuspensionIsScheduledOnce) {
     }
     int wrong = 0;
     int canceled = 0;
-    for (int round = 0; round < kRounds; ++round) {
+    for (unsigned round = 0; round < rounds; ++round) {
         suspension = std::make_unique<Suspension>();
         line.arrive_and_wait();
         line.arrive_and_wait();
@@ -126,18 +126,18 @@ TEST(StopLinkRace, EachSuspensionIsScheduledOnce) {
 
 // The token's state takes over from the word while a request is under way: neither may lose the stop.
 TEST(StopLinkRace, ARequestMeetsTheFirstAskForTheToken) {
-    constexpr int kRounds = test::scaled(6'000, 2'000);
+    const unsigned rounds = test::scaled(6'000, 2'000);
     std::unique_ptr<StopLink> link;
     std::atomic<int> wrong{0};
     std::barrier line(2);
     std::thread canceller([&] {
-        for (int round = 0; round < kRounds; ++round) {
+        for (unsigned round = 0; round < rounds; ++round) {
             line.arrive_and_wait();
             wrong += link->request() != nullptr ? 1 : 0;
             line.arrive_and_wait();
         }
     });
-    for (int round = 0; round < kRounds; ++round) {
+    for (unsigned round = 0; round < rounds; ++round) {
         link = std::make_unique<StopLink>();
         line.arrive_and_wait();
         auto* state = link->shared_state();

@@ -26,6 +26,8 @@ struct JoinWait : Wait {
 /// Whether a root task belongs to the runtime with that id.
 [[nodiscard]] bool runs_in(TaskHeader* root, std::uint64_t runtime) noexcept;
 
+/// Throws std::logic_error on a shard thread of that runtime: blocking there would stop the shard.
+void refuse_on_shard_of(std::uint64_t runtime);
 /// Blocks the calling thread until the task has ended. Throws std::logic_error on a shard of that runtime.
 void join_block(TaskHeader* task, std::uint64_t runtime);
 /// The same with a limit; false when the task has not ended by then.

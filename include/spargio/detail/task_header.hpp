@@ -119,8 +119,22 @@ constexpr std::size_t result_slot_bytes(std::size_t size) noexcept {
 
 /// Makes a block for a frame of `frame_bytes`; returns the frame's address. Throws std::bad_alloc.
 [[nodiscard]] void* allocate_task(std::size_t frame_bytes, std::uint16_t result_bytes, WorkItem::RunFn run);
-/// What the promise's operator delete calls: the block stays while somebody owns it.
-void release_frame(void* frame, std::size_t frame_bytes) noexcept;
+/// The end of a block whose coroutine failed before its Task existed (a parameter's copy threw).
+void free_unowned(TaskHeader* task, std::size_t frame_bytes) noexcept;
+
+/// What the promise's operator delete does: the block stays while somebody owns it.
+inline void release_frame(void* frame, std::size_t frame_bytes) noexcept {
+    auto* task = TaskHeader::of_frame(frame);
+    if (task->owned) [[likely]] {
+        task->framed = false;
+        task->link.frame_bytes = frame_bytes;
+    } else {
+        free_unowned(task, frame_bytes);
+    }
+}
+
+// These stay out of line: where a compiler sees a frame made and destroyed in one function, it may put it into the
+// caller's frame, without a header in front.
 
 /// Destroys the frame, if it is still there. Not for a task with started children: see destroy_chain().
 void destroy_frame(TaskHeader* task) noexcept;
@@ -128,6 +142,8 @@ void destroy_frame(TaskHeader* task) noexcept;
 void destroy_chain(TaskHeader* root) noexcept;
 /// Drops the result that nobody took, and frees the block. The frame is gone.
 void free_task(TaskHeader* task) noexcept;
+/// Both, for a task that is not a root.
+void end_task(TaskHeader* task) noexcept;
 
 /// The step of a root: what a task's run-queue entry does. Null shard: see WorkItem::RunFn.
 void run_task_step(TaskHeader* task, Shard& shard) noexcept;
