@@ -26,7 +26,7 @@ void place(TaskHeader* task, TaskKind kind) noexcept {
     task->link.leaf = task->frame();
 }
 
-void submit_pinned(RuntimeCore& core, Shard& target, Shard* here, TaskHeader* task) noexcept {
+void submit_pinned(Shard& target, Shard* here, TaskHeader* task) noexcept {
     place(task, TaskKind::Pinned);
     task->home = target.id;
     task->owner.executor = &target;
@@ -48,7 +48,6 @@ void submit_pinned(RuntimeCore& core, Shard& target, Shard* here, TaskHeader* ta
     if (pushed == Push::WasEmpty) {
         wake_shard(target, here);
     }
-    static_cast<void>(core);
 }
 
 /// Of a few shards from the cursor on, the one with the fewest stealable tasks waiting; a sleeping one wins.
@@ -97,17 +96,9 @@ void submit_stealable(RuntimeCore& core, Shard& first, Shard* here, TaskHeader* 
         return;
     }
     count_stealable(*queue, here);
-    if (queue != here && queue->park_state.notify()) {
-        if (here != nullptr) {
-            here->counters.doorbells_rung.add();
-            here->driver->ring(*queue);
-        } else {
-            core.foreign_bells.fetch_add(1, std::memory_order_relaxed);
-            queue->driver->wake_from_outside();
-        }
-        return;
+    if (queue == here || !wake_shard(*queue, here)) {
+        wake_one_for_stealing(core, here);
     }
-    wake_one_for_stealing(core, here);
 }
 
 }  // namespace
@@ -146,15 +137,15 @@ void submit(RuntimeCore& core, TaskPlacement placement, TaskHeader* task) noexce
             refuse_task(task, RuntimeError::InvalidShard);
             return;
         }
-        submit_pinned(core, *core.shards[placement.shard()], here, task);
+        submit_pinned(*core.shards[placement.shard()], here, task);
         return;
     case TaskPlacement::Kind::RoundRobin: {
         const auto turn = core.round_robin_cursor.fetch_add(1, std::memory_order_relaxed);
-        submit_pinned(core, *core.shards[turn % count], here, task);
+        submit_pinned(*core.shards[turn % count], here, task);
         return;
     }
     case TaskPlacement::Kind::Sticky:
-        submit_pinned(core, *core.shards[mix(placement.key()) % count], here, task);
+        submit_pinned(*core.shards[mix(placement.key()) % count], here, task);
         return;
     case TaskPlacement::Kind::Stealable:
         submit_stealable(core, here != nullptr ? *here : least_loaded(core), here, task, true);
@@ -174,19 +165,23 @@ void submit_local(Shard& shard, TaskHeader* task) noexcept {
         refuse_task(task, RuntimeError::Closed);
         return;
     }
-    submit_pinned(shard.runtime(), shard, &shard, task);
+    submit_pinned(shard, &shard, task);
 }
 
 void submit_blocking(RuntimeCore& core, TaskHeader* task) noexcept {
+    if (core.closing()) {
+        refuse_task(task, RuntimeError::Closed);
+        return;
+    }
     place(task, TaskKind::Blocking);
     if (const auto refusal = core.blocking.submit(task)) {
         refuse_task(task, static_cast<RuntimeError>(refusal.value()));
     }
 }
 
-void wake_shard(Shard& target, Shard* here) noexcept {
+bool wake_shard(Shard& target, Shard* here) noexcept {
     if (!target.park_state.notify()) {
-        return;
+        return false;
     }
     if (here != nullptr) {
         here->counters.doorbells_rung.add();
@@ -195,6 +190,7 @@ void wake_shard(Shard& target, Shard* here) noexcept {
         target.runtime().foreign_bells.fetch_add(1, std::memory_order_relaxed);
         target.driver->wake_from_outside();
     }
+    return true;
 }
 
 void wake_one_for_stealing(RuntimeCore& core, Shard* here) noexcept {
@@ -205,14 +201,7 @@ void wake_one_for_stealing(RuntimeCore& core, Shard* here) noexcept {
     const std::size_t start = here != nullptr ? here->id + std::size_t{1} : 0;
     for (std::size_t i = 0; i < count; ++i) {
         Shard& sleeper = *core.shards[(start + i) % count];
-        if (sleeper.park_state.notify()) {
-            if (here != nullptr) {
-                here->counters.doorbells_rung.add();
-                here->driver->ring(sleeper);
-            } else {
-                core.foreign_bells.fetch_add(1, std::memory_order_relaxed);
-                sleeper.driver->wake_from_outside();
-            }
+        if (wake_shard(sleeper, here)) {
             return;
         }
     }
@@ -227,9 +216,7 @@ void schedule(TaskHeader* root) noexcept {
     if (root->kind == TaskKind::Stealable && !home.core->closing()) {
         Shard& queue = here != nullptr ? *here : home;
         queue.stealable.put(root);
-        if (&queue != here && queue.park_state.is_parked()) {
-            wake_shard(queue, here);
-        } else {
+        if (&queue == here || !wake_shard(queue, here)) {
             wake_one_for_stealing(*keep, here);
         }
     } else if (here == &home) {

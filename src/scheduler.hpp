@@ -29,8 +29,8 @@ void schedule(TaskHeader* root) noexcept;
 /// to do than the root.
 void schedule_here(TaskHeader* root, Shard& here) noexcept;
 
-/// Wakes a shard if it sleeps. `here` is the calling shard of the same runtime, or null.
-void wake_shard(Shard& target, Shard* here) noexcept;
+/// Wakes a shard if it sleeps; whether it did. `here` is the calling shard of the same runtime, or null.
+bool wake_shard(Shard& target, Shard* here) noexcept;
 
 /// After stealable work was queued at a shard that may be busy: wakes one sleeping shard, unless one is searching.
 void wake_one_for_stealing(RuntimeCore& core, Shard* here) noexcept;
