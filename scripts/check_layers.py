@@ -19,12 +19,12 @@ DETAIL = "include/spargio/detail/"
 LAYERS = [
     # Words, errors and plain values.
     (0, "", PUBLIC, "backend capabilities config error placement result shard_id stats version"),
-    (0, "", DETAIL, "result_storage seams"),
+    (0, "", DETAIL, "atomic result_storage seams"),
     (0, "", "src/", "capabilities.cpp cpu_count.hpp cpu_count.cpp error.cpp runtime_options.hpp"),
     (0, "", "src/", "runtime_options.cpp stats.cpp"),
     # Structures: each is understood, and tested, by itself.
     (1, "", DETAIL, "core_ref frame_pool inbox park_state stop_link timer_queue work_item"),
-    (1, "", "src/", "adaptive_spin.hpp counter.hpp frame_pool.cpp futex.hpp shutdown_sync.hpp steal_queue.hpp"),
+    (1, "", "src/", "adaptive_spin.hpp counter.hpp frame_cache.hpp frame_pool.cpp futex.hpp shutdown_sync.hpp steal_queue.hpp"),
     (1, "", "src/", "stop_link.hpp stop_link.cpp threads.hpp"),
     # Tasks on one side, the kernel's ring on the other.
     (2, "task", PUBLIC, "spawnable task"),

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <mutex>
 
-#include "spargio/detail/seams.hpp"
+#include "spargio/detail/atomic.hpp"
 #include "spargio/detail/work_item.hpp"
 
 namespace spargio::detail {

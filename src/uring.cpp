@@ -30,6 +30,10 @@ int fault(int (UringFaults::*hook)() noexcept) noexcept {
     return faults != nullptr ? (faults->*hook)() : 0;
 }
 
+// liburing maps and unmaps by raw system calls, so a race checker does not see that a new ring at an old ring's address
+// is another one. Release after an unmap, acquire after a map tells it; nothing else depends on it.
+atomic<std::uint32_t> rings_unmapped{0};
+
 /// A rung of the ladder of set-up flags, best first.
 struct Rung {
     unsigned flags;
@@ -199,6 +203,7 @@ std::optional<BuildFailure> Uring::create(const RuntimeOptions& options, const U
         return refused("io_uring_setup", -error, options);
     }
     uring->open_ = true;
+    static_cast<void>(rings_unmapped.load(std::memory_order_acquire));
     uring->sqpoll_ = (params.flags & IORING_SETUP_SQPOLL) != 0;
     if (mask.ext_arg) {
         uring->ring_.features &= ~IORING_FEAT_EXT_ARG;  // liburing then submits a timeout with each wait.
@@ -254,6 +259,7 @@ Uring::~Uring() {
 void Uring::close() noexcept {
     if (std::exchange(open_, false)) {
         io_uring_queue_exit(&ring_);
+        rings_unmapped.fetch_add(1, std::memory_order_release);
     }
 }
 

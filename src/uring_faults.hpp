@@ -2,7 +2,7 @@
 // The seam through which tests make system calls of the ring fail.
 #pragma once
 
-#include "spargio/detail/seams.hpp"
+#include "spargio/detail/atomic.hpp"
 
 namespace spargio::detail {
 

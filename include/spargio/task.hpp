@@ -143,9 +143,14 @@ protected:
 template <class T>
 class TaskPromise final : public TaskPromiseBase<T> {
 public:
+    // By value where that is free: a conversion is then the user's, in the co_return's own line, with the compiler's
+    // own warnings, and `co_return 0` from a Task<std::uint64_t> has none.
+    void return_value(T value) requires std::is_scalar_v<T> { ResultSlot<T>::store(this->header(), value); }
+
     template <class U = T>
-    requires std::is_convertible_v<U&&, T>
-    void return_value(U&& value) { ResultSlot<T>::store(this->header(), std::forward<U>(value)); }
+    requires(!std::is_scalar_v<T> && std::is_convertible_v<U&&, T>) void return_value(U&& value) {
+        ResultSlot<T>::store(this->header(), std::forward<U>(value));
+    }
 };
 
 template <>

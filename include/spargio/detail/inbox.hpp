@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "spargio/detail/seams.hpp"
+#include "spargio/detail/atomic.hpp"
 #include "spargio/detail/work_item.hpp"
 
 namespace spargio::detail {

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "spargio/detail/seams.hpp"
+#include "spargio/detail/atomic.hpp"
 
 namespace spargio::detail {
 

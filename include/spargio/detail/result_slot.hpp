@@ -3,7 +3,6 @@
 #pragma once
 
 #include <exception>
-#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -12,12 +11,41 @@
 
 namespace spargio::detail {
 
+/// A T outside the block.
+template <class T>
+class HeapResult {
+public:
+    template <class U>
+    explicit HeapResult(U&& value) : object_(new T(static_cast<U&&>(value))) {}
+    HeapResult(const HeapResult&) = delete;
+    HeapResult& operator=(const HeapResult&) = delete;
+    ~HeapResult() { delete object_; }
+    [[nodiscard]] T& operator*() const noexcept { return *object_; }
+
+private:
+    T* object_;
+};
+
+/// Destroys a slot's object at the end of a scope, also when its move throws.
+template <class T>
+class DestroyAtEnd {
+public:
+    explicit DestroyAtEnd(T* object) noexcept : object_(object) {}
+    DestroyAtEnd(const DestroyAtEnd&) = delete;
+    DestroyAtEnd& operator=(const DestroyAtEnd&) = delete;
+    ~DestroyAtEnd() { object_->~T(); }
+    [[nodiscard]] T& operator*() const noexcept { return *object_; }
+
+private:
+    T* object_;
+};
+
 /// What is stored for a result of type T: T itself; a pointer for a reference; a heap copy for what does not fit into a
 /// block (alignment above 16, or very large).
 template <class T>
 struct StoredResult {
     static constexpr bool by_pointer = alignof(T) > 16 || sizeof(T) > 16384;
-    using type = std::conditional_t<by_pointer, std::unique_ptr<T>, T>;
+    using type = std::conditional_t<by_pointer, HeapResult<T>, T>;
 };
 template <class T>
 struct StoredResult<T&> {
@@ -42,9 +70,9 @@ public:
     template <class U>
     static void store(TaskHeader* task, U&& value) {
         if constexpr (std::is_reference_v<T>) {
-            ::new (task->result()) Stored(std::addressof(value));
+            ::new (task->result()) Stored(__builtin_addressof(value));
         } else if constexpr (StoredResult<T>::by_pointer) {
-            ::new (task->result()) Stored(std::make_unique<T>(std::forward<U>(value)));
+            ::new (task->result()) Stored(std::forward<U>(value));
         } else {
             ::new (task->result()) T(std::forward<U>(value));
         }
@@ -60,20 +88,13 @@ public:
             return;
         } else if constexpr (std::is_reference_v<T>) {
             return static_cast<T>(**stored(task));
-        } else if constexpr (StoredResult<T>::by_pointer) {
-            const std::unique_ptr<T> heap = std::move(*stored(task));
-            return std::move(*heap);
         } else {
-            // Destroys the slot's object also when T's move throws.
-            struct Destroy {
-                explicit Destroy(T* object) : object_(object) {}
-                ~Destroy() { object_->~T(); }
-                Destroy(const Destroy&) = delete;
-                Destroy& operator=(const Destroy&) = delete;
-                T* object_;
-            };
-            const Destroy guard(stored(task));
-            return std::move(*guard.object_);
+            const DestroyAtEnd<Stored> slot(stored(task));
+            if constexpr (StoredResult<T>::by_pointer) {
+                return std::move(**slot);
+            } else {
+                return std::move(*slot);
+            }
         }
     }
 

@@ -2,15 +2,12 @@
 // The seams through which a model checker, a virtual clock or a fixed seed can stand in for the real thing.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 
-namespace spargio::detail {
+#include "spargio/detail/atomic.hpp"
 
-/// Every atomic of the runtime is one of these, so that a checker's type can replace it in one place.
-template <class T>
-using atomic = std::atomic<T>;
+namespace spargio::detail {
 
 /// Deadlines, spins and time-outs: monotonic, so that a wall-clock jump moves nothing.
 using clock = std::chrono::steady_clock;
@@ -35,9 +32,6 @@ public:
 private:
     std::uint64_t state_;
 };
-
-/// Two owners' data on one line makes each write of one a miss of the other.
-inline constexpr std::size_t cache_line = 64;
 
 /// Tells the CPU that this is a spin: fewer speculative loads, less power, a sibling thread gets the core.
 inline void cpu_relax() noexcept {

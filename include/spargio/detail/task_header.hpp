@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "spargio/detail/seams.hpp"
+#include "spargio/detail/atomic.hpp"
 #include "spargio/detail/stop_link.hpp"
 #include "spargio/detail/work_item.hpp"
 #include "spargio/shard_id.hpp"
