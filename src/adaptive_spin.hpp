@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <thread>
 
 #include "spargio/detail/seams.hpp"
 
@@ -28,14 +29,16 @@ public:
         }
     }
 
-    /// Spins until `ready()` or the budget is spent; whether it became ready. The clock is read every few rounds.
+    /// Spins until `ready()` or the budget is spent; whether it became ready. The clock is read every few rounds. After
+    /// the first microseconds the CPU is offered to others in between: whoever is to make us ready may be waiting for
+    /// it.
     template <class Ready>
     bool spin(Ready&& ready) noexcept {
         if (budget_ <= std::chrono::nanoseconds::zero()) {
             return false;
         }
-        const auto end = clock::now() + budget_;
-        do {
+        const auto begin = clock::now();
+        for (auto now = begin; now - begin < budget_; now = clock::now()) {
             for (int round = 0; round < 32; ++round) {
                 if (ready()) {
                     hit();
@@ -43,12 +46,17 @@ public:
                 }
                 cpu_relax();
             }
-        } while (clock::now() < end);
+            if (now - begin >= kUnshared) {
+                std::this_thread::yield();
+            }
+        }
         miss();
         return false;
     }
 
 private:
+    static constexpr std::chrono::nanoseconds kUnshared = std::chrono::microseconds(5);
+
     std::chrono::nanoseconds limit_;
     std::chrono::nanoseconds budget_;
 };

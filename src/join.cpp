@@ -172,6 +172,10 @@ void request_task_stop(TaskHeader* task) noexcept {
 }
 
 void detach_task(TaskHeader* task) noexcept {
+    if (task->done()) {
+        end_unjoined(task);  // As after each join: without a read-modify-write.
+        return;
+    }
     auto state = TaskHeader::join_running;
     if (!task->join.compare_exchange_strong(state, TaskHeader::join_detached, std::memory_order_acq_rel,
                                             std::memory_order_acquire)) {
