@@ -240,6 +240,8 @@ std::optional<BuildFailure> Uring::create(const RuntimeOptions& options, const U
             poll ? "excluded by sqpoll"
                  : (options.coop_taskrun.value_or(true) ? "the kernel refuses it (5.19 has it)"
                                                         : "switched off by the option"));
+    note_if(notes, !report.taskrun_flag, mask.taskrun_flag, "taskrun_flag",
+            poll ? "excluded by sqpoll" : "the kernel refuses it (5.19 has it), or nothing that needs it is in use");
     note_if(notes, !report.no_sqarray, mask.no_sqarray, "no_sqarray", "the kernel refuses it (6.6 has it)");
     note_if(notes, !report.registered_ring_fd, mask.registered_ring_fd, "registered_ring_fd",
             "the kernel refuses it (5.18 has it)");

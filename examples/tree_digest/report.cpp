@@ -52,6 +52,10 @@ std::string readable(std::uint64_t bytes) {
     return text;
 }
 
+std::string counted(std::size_t number, const std::string& thing) {
+    return std::to_string(number) + " " + thing + (number == 1 ? "" : "s");
+}
+
 double ratio(std::chrono::duration<double> of, std::chrono::duration<double> to) {
     return to.count() > 0 ? of / to : 1;
 }
@@ -88,8 +92,11 @@ void print_summary(const std::string& root, const std::vector<std::string>& file
                     escaped(row.directory).c_str());
     }
 
-    std::printf("  backend  %s, %zu shards\n", std::string(to_string(comparison.shards.backend)).c_str(),
-                shards.files_per_worker.size());
+    const std::string shard_count = counted(shards.files_per_worker.size(), "shard");
+    std::printf("  backend  %s, %s\n", std::string(to_string(comparison.shards.backend)).c_str(), shard_count.c_str());
+    if (!comparison.shards.fallback_reason.empty()) {
+        std::printf("           because: %s\n", comparison.shards.fallback_reason.c_str());
+    }
     for (std::size_t shard = 0; shard < shards.files_per_worker.size(); ++shard) {
         std::printf("  shard %-2zu %" PRIu64 " files\n", shard, shards.files_per_worker[shard]);
     }
@@ -99,10 +106,11 @@ void print_summary(const std::string& root, const std::vector<std::string>& file
     const Pass& plain = comparison.plain;
     std::printf("  time     %.3f s to walk the tree, then a pass to warm the page cache, then\n",
                 comparison.walk_elapsed.count());
-    std::printf("  first    %.3f s (%.3f s of CPU) on %zu shards\n", shards.elapsed.count(), shards.cpu.count(),
-                shards.files_per_worker.size());
-    std::printf("  second   %.3f s (%.3f s of CPU) on %zu plain threads alone: %s result\n", plain.elapsed.count(),
-                plain.cpu.count(), plain.files_per_worker.size(), shards.same_result(plain) ? "same" : "ANOTHER");
+    std::printf("  first    %.3f s (%.3f s of CPU) on %s\n", shards.elapsed.count(), shards.cpu.count(),
+                shard_count.c_str());
+    std::printf("  second   %.3f s (%.3f s of CPU) on %s alone: %s result\n", plain.elapsed.count(), plain.cpu.count(),
+                counted(plain.files_per_worker.size(), "plain thread").c_str(),
+                shards.same_result(plain) ? "same" : "ANOTHER");
     std::printf("  ratio    %.2f (%.2f of CPU), shards to plain threads\n", ratio(shards.elapsed, plain.elapsed),
                 ratio(shards.cpu, plain.cpu));
 }

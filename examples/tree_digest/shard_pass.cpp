@@ -152,7 +152,10 @@ ShardPass hash_on_shards(const std::vector<std::string>& files, const spargio::R
     stopwatch.stop(pass);
 
     pass.files_per_worker = books.files_per_worker();
-    return {std::move(pass), runtime.backend(), handle.stats_snapshot().stealable_stolen};
+    return {.pass = std::move(pass),
+            .backend = runtime.backend(),
+            .fallback_reason = handle.capabilities().fallback_reason,
+            .tasks_stolen = handle.stats_snapshot().stealable_stolen};
 }
 
 }  // namespace tree_digest

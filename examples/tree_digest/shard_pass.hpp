@@ -16,6 +16,7 @@ namespace tree_digest {
 struct ShardPass {
     Pass pass;
     spargio::BackendKind backend;
+    std::string fallback_reason;  ///< why it is the queue backend, where io_uring would have been preferred
     std::uint64_t tasks_stolen;
 };
 

@@ -44,6 +44,7 @@ void expect_all_ended_on(const EndLog& log, ShardId shard) {
 TEST_P(FrameEnd, BeforeAnAwaitingTaskGoesOn) {
     auto two_shards = runtime(2);
     const auto handle = two_shards.handle();
+    const NoLateWakes all_woken(handle);
     for (const auto ending : {Ending::Value, Ending::Exception}) {
         for (const ShardId child_shard : {ShardId{0}, ShardId{1}}) {
             EndLog log;
@@ -65,6 +66,7 @@ TEST_P(FrameEnd, BeforeAnAwaitingTaskGoesOn) {
 TEST_P(FrameEnd, BeforeAJoinByResultGoesOn) {
     auto two_shards = runtime(2);
     const auto handle = two_shards.handle();
+    const NoLateWakes all_woken(handle);
     for (const auto place : {TaskPlacement::pinned(0), TaskPlacement::pinned(1), TaskPlacement::stealable()}) {
         EndLog log;
         Event go;
@@ -223,6 +225,7 @@ TEST_P(FrameEnd, AKeptHandleKeepsTheResultOnly) {
 TEST_P(FrameEnd, ADestructorMaySpawnAndStop) {
     auto two_shards = runtime(2);
     const auto handle = two_shards.handle();
+    const NoLateWakes all_woken(handle);
     Event never;
     Event spawned_ran;
     auto other = handle.spawn_pinned(0, [&]() -> Task<bool> { co_return co_await never.async_wait(); });

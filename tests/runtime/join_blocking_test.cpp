@@ -181,6 +181,7 @@ TEST_P(JoinBlocking, AnyThreadMayGetAHandle) {
 TEST_P(JoinBlocking, BlockingOnAShardOfTheSameRuntimeIsALogicErrorEvenWhenFinished) {
     auto two_shards = runtime(2);
     const auto handle = two_shards.handle();
+    const NoLateWakes all_woken(handle);
     Event go;
     auto finished = handle.spawn_pinned(1, [] { return 1; });
     auto unfinished = handle.spawn_pinned(1, number_after(go, 2));
@@ -251,6 +252,7 @@ TEST_P(JoinBlocking, AThreadOfTheBlockingPoolMayBlock) {
 TEST_P(JoinBlocking, ManyThreadsGetWhileTasksEnd) {
     auto two_shards = runtime(2);
     const auto handle = two_shards.handle();
+    const NoLateWakes all_woken(handle);
     std::vector<std::thread> threads;
     for (int thread = 0; thread < 4; ++thread) {
         threads.emplace_back([&] {

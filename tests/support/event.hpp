@@ -57,7 +57,9 @@ public:
     Task<bool> async_wait() {
         {
             Waiter waiter(*this, ShardCtx::current()->spawn_local(sleep_for_ever()));
-            if (waiter.enter()) {
+            if (waiter.sleeper.spawn_error()) {
+                co_await sleep_for_ever();  // The runtime shuts down, and will destroy the waiting task.
+            } else if (waiter.enter()) {
                 static_cast<void>(co_await waiter.sleeper.join());
             }
         }

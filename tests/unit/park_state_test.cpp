@@ -12,6 +12,8 @@
 
 #include <gtest/gtest.h>
 
+#include "spargio/detail/seams.hpp"
+
 namespace spargio::detail {
 namespace {
 

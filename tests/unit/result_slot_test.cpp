@@ -30,8 +30,7 @@ static_assert(std::is_same_v<StoredResult<int>::type, int>);
 static_assert(std::is_same_v<StoredResult<std::string>::type, std::string>);
 static_assert(std::is_same_v<StoredResult<int&>::type, int*>);
 static_assert(std::is_same_v<StoredResult<const std::string&>::type, const std::string*>);
-static_assert(std::is_same_v<StoredResult<OverAligned>::type, std::unique_ptr<OverAligned>>);
-static_assert(std::is_same_v<StoredResult<Large>::type, std::unique_ptr<Large>>);
+static_assert(StoredResult<OverAligned>::by_pointer && StoredResult<Large>::by_pointer);
 static_assert(ResultSlot<Large>::bytes == 8);
 
 /// A block without a coroutine in it.

@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include "spargio/detail/seams.hpp"
 #include "stop_link.hpp"
 #include "support/stress.hpp"
 

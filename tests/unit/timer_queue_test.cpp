@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "spargio/detail/seams.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::detail {

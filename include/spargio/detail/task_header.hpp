@@ -102,7 +102,12 @@ struct TaskHeader : WorkItem {
     bool on_path : 1 = false;
 
     [[nodiscard]] void* frame() noexcept { return this + 1; }
-    [[nodiscard]] static TaskHeader* of_frame(void* frame) noexcept { return static_cast<TaskHeader*>(frame) - 1; }
+    [[nodiscard]] static TaskHeader* of_frame(void* frame) noexcept {
+        // Hides where the address comes from. Inside a coroutine it is that of the promise, at first a local variable
+        // to the compiler, and what lies in front of a local variable does not exist: Clang drops the stores.
+        __asm__("" : "+r"(frame));
+        return static_cast<TaskHeader*>(frame) - 1;
+    }
     [[nodiscard]] void* result() noexcept { return reinterpret_cast<std::byte*>(this) - result_bytes; }
 
     [[nodiscard]] TaskHeader* root() noexcept { return kind == TaskKind::Awaited ? owner.root : this; }

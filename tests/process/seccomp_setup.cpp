@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// A sandbox that denies io_uring_setup: Auto takes the queue and says why, IoUring fails and says what to do.
+#include <string>
+#include <system_error>
+
+#include <gtest/gtest.h>
+#include <sys/syscall.h>
+
+#include "spargio/spargio.hpp"
+#include "support/process_gauges.hpp"
+#include "support/seccomp_filter.hpp"
+#include "support/workloads.hpp"
+
+namespace spargio::test {
+namespace {
+
+TEST(SeccompSetup, AutoTakesTheQueueAndSaysWhy) {
+    const auto descriptors = open_descriptors();
+    const Runtime runtime = RuntimeBuilder().shards(2).build();
+    EXPECT_EQ(runtime.backend(), BackendKind::Queue);
+    const Capabilities capabilities = runtime.handle().capabilities();
+    EXPECT_NE(capabilities.fallback_reason.find("io_uring_setup"), std::string::npos) << capabilities.to_string();
+    EXPECT_NE(capabilities.fallback_reason.find("seccomp"), std::string::npos) << capabilities.to_string();
+    EXPECT_EQ(do_some_of_everything(runtime), everything);
+    EXPECT_EQ(open_descriptors(), descriptors);
+}
+
+TEST(SeccompSetup, IoUringFailsAndSaysWhatToDo) {
+    const auto threads = thread_count();
+    try {
+        const Runtime runtime = RuntimeBuilder().shards(2).backend(BackendKind::IoUring).build();
+        FAIL() << "io_uring_setup is denied";
+    } catch (const std::system_error& error) {
+        EXPECT_EQ(error.code(), RuntimeError::IoUringInit);
+        EXPECT_NE(std::string(error.what()).find("seccomp"), std::string::npos) << error.what();
+    }
+    const Result<Runtime> result = RuntimeBuilder().shards(2).backend(BackendKind::IoUring).try_build();
+    EXPECT_EQ(result.error(), RuntimeError::IoUringInit);
+    EXPECT_TRUE(threads_fall_to(threads));
+}
+
+}  // namespace
+}  // namespace spargio::test
+
+int main(int argc, char** argv) { return spargio::test::run_tests_without(SYS_io_uring_setup, argc, argv); }

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+// A runtime with nothing to do uses no CPU, and is there at once when something comes.
+#include <algorithm>
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include "spargio/spargio.hpp"
+#include "support/backend_test.hpp"
+#include "support/process_gauges.hpp"
+#include "support/stress.hpp"
+#include "support/workloads.hpp"
+
+namespace spargio::test {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+class IdleRuntime : public BackendTest {};
+
+TEST_P(IdleRuntime, UsesNoCpuAndAnswersWithinAMillisecond) {
+    const auto runtime = this->runtime(4);
+    for (ShardId shard = 0; shard < 4; ++shard) {
+        finish_step(runtime.handle(), shard);
+    }
+    const auto before = cpu_time();
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+    const auto used = cpu_time() - before;
+    EXPECT_LT(used, milliseconds(sanitized ? 100 : 20));
+
+    std::vector<microseconds> answers;
+    for (int round = 0; round < 31; ++round) {
+        // Long enough for every shard to be fast asleep, and for its CPU to be halted.
+        std::this_thread::sleep_for(milliseconds(15));
+        const auto shard = static_cast<ShardId>(round % 4);
+        const auto asked = steady_clock::now();
+        finish_step(runtime.handle(), shard);
+        answers.push_back(std::chrono::duration_cast<microseconds>(steady_clock::now() - asked));
+    }
+    std::sort(answers.begin(), answers.end());
+    EXPECT_LT(answers[answers.size() / 2], milliseconds(sanitized ? 5 : 1));
+    EXPECT_EQ(runtime.handle().stats_snapshot().late_wakes, 0U);
+}
+
+TEST_P(IdleRuntime, WithASleepingTaskUsesNoCpu) {
+    const auto runtime = this->runtime(4);
+    std::vector<JoinHandle<void>> sleepers;
+    for (ShardId shard = 0; shard < 4; ++shard) {
+        sleepers.push_back(runtime.handle().spawn_pinned(shard, sleep_for_ever()));
+        finish_step(runtime.handle(), shard);
+    }
+    const auto before = cpu_time();
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    EXPECT_LT(cpu_time() - before, milliseconds(sanitized ? 50 : 10));
+    const auto asked = steady_clock::now();
+    for (auto& sleeper : sleepers) {
+        sleeper.request_stop();
+    }
+    for (auto& sleeper : sleepers) {
+        sleeper.get();
+    }
+    EXPECT_LT(steady_clock::now() - asked, milliseconds(400)) << "only the safety timeout woke them";
+}
+
+SPARGIO_ON_BOTH_BACKENDS(IdleRuntime);
+
+}  // namespace
+}  // namespace spargio::test

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// The fixture of tests that are about io_uring itself, and the library's seams that they use.
+#pragma once
+
+#include <cstdlib>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+#include "spargio/spargio.hpp"
+#include "support/backend_test.hpp"
+#include "uring_faults.hpp"
+
+namespace spargio::test {
+
+class UringTest : public ::testing::Test {
+protected:
+    void SetUp() override {
+        const auto reason = backend_unavailable(BackendKind::IoUring);
+        if (reason.empty()) {
+            return;
+        }
+        if (io_uring_required()) {
+            FAIL() << "io_uring is required here, and not available: " << reason;
+        }
+        GTEST_SKIP() << "io_uring is not available: " << reason;
+    }
+
+    [[nodiscard]] static RuntimeBuilder builder(std::size_t shards, BackendKind kind = BackendKind::IoUring) {
+        RuntimeBuilder builder;
+        builder.shards(shards).backend(kind);
+        return builder;
+    }
+};
+
+/// The failure of a build that must fail.
+struct BuildError {
+    std::error_code code;
+    std::string what;
+};
+
+[[nodiscard]] inline BuildError build_error(const RuntimeBuilder& builder) {
+    try {
+        const Runtime runtime = builder.build();
+        return {std::error_code(), "the build succeeded"};
+    } catch (const std::system_error& error) {
+        return {error.code(), error.what()};
+    }
+}
+
+/// Puts faults into the ring's system calls while it lives.
+class InstalledFaults {
+public:
+    explicit InstalledFaults(detail::UringFaults& faults) noexcept { detail::uring_faults.store(&faults); }
+    InstalledFaults(const InstalledFaults&) = delete;
+    InstalledFaults& operator=(const InstalledFaults&) = delete;
+    ~InstalledFaults() { detail::uring_faults.store(nullptr); }
+};
+
+/// An environment variable while it lives. Other threads must not read the environment meanwhile.
+class Environment {
+public:
+    Environment(std::string name, const std::string& value) : name_(std::move(name)) {
+        setenv(name_.c_str(), value.c_str(), 1);
+    }
+    Environment(const Environment&) = delete;
+    Environment& operator=(const Environment&) = delete;
+    ~Environment() { unsetenv(name_.c_str()); }
+
+private:
+    const std::string name_;
+};
+
+}  // namespace spargio::test
