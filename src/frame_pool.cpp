@@ -30,12 +30,16 @@ constinit thread_local ThreadCache cache;
 namespace {
 
 /// Batches that one thread had too many of. Bounded: what is beyond goes back to the allocator. Never destroyed:
-/// threads may free frames while the process ends.
+/// threads may free frames while the process ends. Nobody waits for a lock: the allocator is always an answer, and in a
+/// child after fork() a lock may be held by a thread that is not there.
 class SharedStore {
 public:
     [[nodiscard]] bool give(std::size_t size_class, FreeBlock* batch) noexcept {
         Shelf& shelf = shelves_[size_class];
-        const std::lock_guard lock(shelf.mutex);
+        const std::unique_lock lock(shelf.mutex, std::try_to_lock);
+        if (!lock) {
+            return false;
+        }
         const auto count = shelf.batches.load(std::memory_order_relaxed);
         if (count == kMaxBatches) {
             return false;
@@ -52,7 +56,10 @@ public:
         if (shelf.batches.load(std::memory_order_relaxed) == 0) {
             return nullptr;
         }
-        const std::lock_guard lock(shelf.mutex);
+        const std::unique_lock lock(shelf.mutex, std::try_to_lock);
+        if (!lock) {
+            return nullptr;
+        }
         FreeBlock* batch = shelf.head;
         if (batch != nullptr) {
             shelf.head = batch->next_batch;

@@ -64,7 +64,15 @@ double ratio(std::chrono::duration<double> of, std::chrono::duration<double> to)
 
 std::string list_line(const Sha256Value& sha256, std::string_view path) {
     const std::string name = escaped(path);
-    return (name.size() == path.size() ? "" : "\\") + to_hex(sha256) + "  " + name + "\n";
+    std::string line;
+    if (name.size() != path.size()) {
+        line += '\\';
+    }
+    line += to_hex(sha256);
+    line += "  ";
+    line += name;
+    line += '\n';
+    return line;
 }
 
 void print_list(const std::vector<std::string>& files, const Pass& pass) {

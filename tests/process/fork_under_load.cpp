@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+// fork() in the middle of load: the child leaves by exit(), with a runtime among its static objects; the parent notices nothing.
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "spargio/spargio.hpp"
+#include "support/backend_test.hpp"
+#include "support/child_process.hpp"
+#include "support/process_gauges.hpp"
+#include "support/workloads.hpp"
+
+#if SPARGIO_ASAN
+// A child has only the stack of the thread that forked: what the others' stacks held looks lost.
+extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
+#endif
+
+namespace spargio::test {
+namespace {
+
+class ForkUnderLoad : public BackendTest {};
+
+TEST_P(ForkUnderLoad, TheChildExitsAndTheParentIsUnaffected) {
+    // Destroyed by exit(), in each child too.
+    static std::vector<Runtime> runtimes;
+    runtimes.push_back(builder(2).idle_spin(std::chrono::microseconds(0)).build());
+    const RuntimeHandle handle = runtimes.back().handle();
+    const auto descriptors = open_descriptors();
+    std::atomic<bool> enough{false};
+    std::atomic<std::uint64_t> wrong{0};
+    std::vector<std::thread> threads;
+    for (unsigned i = 0; i < 2; ++i) {
+        threads.emplace_back([&, i] {
+            while (!enough) {
+                const auto here = static_cast<ShardId>(i);
+                const auto there = static_cast<ShardId>(1 - i);
+                const auto ran = handle.spawn_pinned(here, call_each_round(handle, there, 50)).get();
+                wrong += ran == 50 ? 0U : 1U;
+                // Frames that are made here and freed there: threads hand each other memory all the time.
+                for (int k = 0; k < 1000; ++k) {
+                    handle.spawn_pinned(there, [] {}).detach();
+                }
+                finish_step(handle, there);
+            }
+        });
+    }
+    // This thread too has something to give back when a child exits.
+    std::vector<JoinHandle<int>> many;
+    for (int i = 0; i < 1000; ++i) {
+        many.push_back(handle.spawn_stealable([] { return 1; }));
+    }
+    for (auto& one : many) {
+        wrong += one.get() == 1 ? 0U : 1U;
+    }
+    const unsigned forks = scaled(200, 30);
+    for (unsigned i = 0; i < forks; ++i) {
+        std::fflush(nullptr);
+        const pid_t child = fork();
+        ASSERT_GE(child, 0);
+        if (child == 0) {
+            std::exit(3);
+        }
+        const std::string end = end_of_child(child);
+        if (end != "exit 3") {
+            ADD_FAILURE() << "a child's end: " << end;
+            break;
+        }
+    }
+    enough = true;
+    for (auto& thread : threads) {
+        thread.join();
+    }
+    EXPECT_EQ(wrong, 0U);
+    EXPECT_EQ(do_some_of_everything(runtimes.back()), everything);
+    EXPECT_EQ(handle.stats_snapshot().late_wakes, 0U);
+    EXPECT_EQ(open_descriptors(), descriptors);
+    runtimes.clear();
+}
+
+TEST_P(ForkUnderLoad, AChildMayShutItsCopyDownOrDropIt) {
+    auto owner = std::make_unique<Runtime>(runtime(2));
+    auto sleeper = owner->handle().spawn_pinned(0, sleep_for_ever());
+    EXPECT_EQ(run_forked([&owner] {
+                  owner->shutdown();
+                  owner.reset();
+                  return 4;
+              }),
+              "exit 4");
+    EXPECT_EQ(do_some_of_everything(*owner), everything);
+    EXPECT_FALSE(sleeper.done());
+    owner->shutdown();
+    EXPECT_TRUE(sleeper.done());
+}
+
+TEST_P(ForkUnderLoad, NoDescriptorOutlivesAnExec) {
+    const auto owner = runtime(2);
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code error;
+        const std::string target = std::filesystem::read_symlink(entry.path(), error).string();
+        if (!error && target.find("anon_inode") != std::string::npos) {
+            const int descriptor = std::stoi(entry.path().filename().string());
+            EXPECT_NE(fcntl(descriptor, F_GETFD) & FD_CLOEXEC, 0) << target;
+        }
+    }
+}
+
+SPARGIO_ON_BOTH_BACKENDS(ForkUnderLoad);
+
+}  // namespace
+}  // namespace spargio::test
+
+int main(int argc, char** argv) {
+    ::testing::InitGoogleTest(&argc, argv);
+    return RUN_ALL_TESTS();
+}

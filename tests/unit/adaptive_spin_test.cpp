@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// Tests of the adaptive spin.
+#include "adaptive_spin.hpp"
+
+#include <chrono>
+
+#include <gtest/gtest.h>
+
+#include "spargio/detail/seams.hpp"
+
+namespace spargio::detail {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::nanoseconds;
+
+TEST(AdaptiveSpin, StartsAtItsLimit) {
+    const AdaptiveSpin spin(microseconds(20));
+    EXPECT_EQ(spin.budget(), microseconds(20));
+}
+
+TEST(AdaptiveSpin, AMissHalvesTheBudgetDownToNothing) {
+    AdaptiveSpin spin(microseconds(10));
+    spin.miss();
+    EXPECT_EQ(spin.budget(), microseconds(5));
+    spin.miss();
+    EXPECT_EQ(spin.budget(), nanoseconds(2500));
+    spin.miss();
+    EXPECT_EQ(spin.budget(), nanoseconds(1250));
+    spin.miss();
+    EXPECT_EQ(spin.budget(), nanoseconds(0));
+    spin.miss();
+    EXPECT_EQ(spin.budget(), nanoseconds(0));
+}
+
+TEST(AdaptiveSpin, AHitRaisesItToTheLimit) {
+    AdaptiveSpin spin(microseconds(10));
+    for (int i = 0; i < 10; ++i) {
+        spin.miss();
+    }
+    spin.hit();
+    EXPECT_EQ(spin.budget(), microseconds(10));
+}
+
+TEST(AdaptiveSpin, AShortSleepWouldHaveBeenAHit) {
+    AdaptiveSpin spin(microseconds(10));
+    for (int i = 0; i < 10; ++i) {
+        spin.miss();
+    }
+    spin.slept(microseconds(10));
+    EXPECT_EQ(spin.budget(), nanoseconds(0));
+    spin.slept(microseconds(9));
+    EXPECT_EQ(spin.budget(), microseconds(10));
+}
+
+TEST(AdaptiveSpin, WithoutABudgetItDoesNotLook) {
+    AdaptiveSpin spin(nanoseconds(0));
+    int looks = 0;
+    const auto look = [&looks] {
+        ++looks;
+        return true;
+    };
+    EXPECT_FALSE(spin.spin(look));
+    EXPECT_EQ(looks, 0);
+    spin.hit();
+    spin.slept(nanoseconds(0));
+    EXPECT_FALSE(spin.spin(look));
+    EXPECT_EQ(looks, 0);
+}
+
+TEST(AdaptiveSpin, EndsWithTheFirstLookThatFindsSomething) {
+    AdaptiveSpin spin(std::chrono::hours(1));
+    spin.miss();
+    int looks = 0;
+    EXPECT_TRUE(spin.spin([&looks] { return ++looks == 100; }));
+    EXPECT_EQ(looks, 100);
+    EXPECT_EQ(spin.budget(), std::chrono::hours(1));
+}
+
+TEST(AdaptiveSpin, AMissTakesTheWholeBudget) {
+    AdaptiveSpin spin(microseconds(200));
+    int looks = 0;
+    const auto begin = clock::now();
+    EXPECT_FALSE(spin.spin([&looks] {
+        ++looks;
+        return false;
+    }));
+    EXPECT_GE(clock::now() - begin, microseconds(200));
+    EXPECT_GT(looks, 0);
+    EXPECT_EQ(spin.budget(), microseconds(100));
+}
+
+}  // namespace
+}  // namespace spargio::detail
