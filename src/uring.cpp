@@ -62,9 +62,9 @@ std::vector<Rung> ladder(const RuntimeOptions& options, const UringMask& mask) {
     }
     if (defer) {
         with_and_without_array(base | IORING_SETUP_SUBMIT_ALL | issuer | IORING_SETUP_DEFER_TASKRUN | told);
-        if (options.defer_taskrun.value_or(false)) {
-            return rungs;  // Asked for: nothing less will do.
-        }
+    }
+    if (options.defer_taskrun.value_or(false)) {
+        return rungs;  // Asked for: nothing less will do, not even where the mask leaves nothing.
     }
     if (coop) {
         with_and_without_array(base | IORING_SETUP_SUBMIT_ALL | issuer | IORING_SETUP_COOP_TASKRUN | told);

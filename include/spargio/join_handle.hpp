@@ -6,6 +6,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 #include "spargio/detail/core_ref.hpp"
@@ -37,7 +38,14 @@ template <class Rep, class Period>
     if (seconds >= std::chrono::duration_cast<Seconds>(most)) {
         return most;
     }
-    return std::chrono::ceil<std::chrono::nanoseconds>(duration);
+    if constexpr (std::is_integral_v<Rep>) {
+        // Seconds and the rest apart: converted at once, a period that does not divide into nanoseconds would overflow.
+        using WholeSeconds = std::chrono::duration<std::int64_t>;
+        const auto whole = std::chrono::duration_cast<WholeSeconds>(duration);
+        return std::chrono::nanoseconds(whole) + std::chrono::ceil<std::chrono::nanoseconds>(duration - whole);
+    } else {
+        return std::chrono::ceil<std::chrono::nanoseconds>(duration);
+    }
 }
 
 /// The value of an ended task, or a throw. Leaves the block to its owner.

@@ -23,6 +23,7 @@ namespace spargio::test {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
@@ -214,46 +215,35 @@ TEST_P(Builder, SpawningBeforeTheFirstParkWorksFromTheFirstMoment) {
     }
 }
 
+// The options of rings say nothing to a runtime without any.
+TEST(QueueBackend, IgnoresTheOptionsOfRings) {
+    auto built = RuntimeBuilder()
+                     .shards(1)
+                     .backend(BackendKind::Queue)
+                     .ring_entries(64)
+                     .io_uring_sqpoll(10ms)
+                     .io_uring_sqpoll_cpu(0)
+                     .io_uring_single_issuer(true)
+                     .io_uring_coop_taskrun(true)
+                     .build();
+    EXPECT_EQ(built.block_on([] { return 7; }), 7);
+    const auto capabilities = built.handle().capabilities();
+    EXPECT_EQ(capabilities.ring_entries, 0U);
+    EXPECT_FALSE(capabilities.sqpoll);
+}
+
 class RingOptions : public BackendTest {
 protected:
-    void SetUp() override {
-        BackendTest::SetUp();
-        if (GetParam() != BackendKind::IoUring && !IsSkipped()) {
-            queue_ignores_ring_options();
-            done_ = true;
-        }
-    }
-
-    // The options of rings say nothing to a runtime without any.
-    static void queue_ignores_ring_options() {
-        auto built = builder(1)
-                         .ring_entries(64)
-                         .io_uring_sqpoll(10ms)
-                         .io_uring_sqpoll_cpu(0)
-                         .io_uring_single_issuer(true)
-                         .io_uring_coop_taskrun(true)
-                         .build();
-        EXPECT_EQ(built.block_on([] { return 7; }), 7);
-        const auto capabilities = built.handle().capabilities();
-        EXPECT_EQ(capabilities.ring_entries, 0U);
-        EXPECT_FALSE(capabilities.sqpoll);
-    }
-
     static Capabilities capabilities_of(const RuntimeBuilder& builder) {
         auto built = builder.build();
         EXPECT_EQ(built.block_on([] { return 7; }), 7);
         EXPECT_EQ(built.handle().spawn_stealable([] { return 8; }).get(), 8);
         return built.handle().capabilities();
     }
-
-    bool done_ = false;
 };
-SPARGIO_ON_BOTH_BACKENDS(RingOptions);
+INSTANTIATE_TEST_SUITE_P(, RingOptions, ::testing::Values(BackendKind::IoUring), backend_name);
 
 TEST_P(RingOptions, EntriesAreTakenAndRoundedUp) {
-    if (done_) {
-        return;
-    }
     EXPECT_EQ(capabilities_of(builder(2)).ring_entries, 256U);
     EXPECT_EQ(capabilities_of(builder(2).ring_entries(64)).ring_entries, 64U);
     EXPECT_EQ(capabilities_of(builder(1).ring_entries(100)).ring_entries, 128U);
@@ -261,9 +251,6 @@ TEST_P(RingOptions, EntriesAreTakenAndRoundedUp) {
 }
 
 TEST_P(RingOptions, FlagsCanBeSwitchedOff) {
-    if (done_) {
-        return;
-    }
     const auto without_defer = capabilities_of(builder(2).io_uring_defer_taskrun(false));
     EXPECT_FALSE(without_defer.defer_taskrun);
     const auto without_single = capabilities_of(builder(2).io_uring_single_issuer(false));
@@ -277,9 +264,6 @@ TEST_P(RingOptions, FlagsCanBeSwitchedOff) {
 }
 
 TEST_P(RingOptions, WhatIsMissingHasANote) {
-    if (done_) {
-        return;
-    }
     const auto capabilities = capabilities_of(builder(1).io_uring_defer_taskrun(false));
     EXPECT_TRUE(capabilities.fallback_reason.empty());
     std::string notes;
@@ -291,9 +275,6 @@ TEST_P(RingOptions, WhatIsMissingHasANote) {
 }
 
 TEST_P(RingOptions, DeferTaskrunAskedForIsInUseOrAnError) {
-    if (done_) {
-        return;
-    }
     auto built = builder(1).io_uring_defer_taskrun(true).try_build();
     if (built) {
         EXPECT_TRUE(built->handle().capabilities().defer_taskrun);
@@ -304,9 +285,6 @@ TEST_P(RingOptions, DeferTaskrunAskedForIsInUseOrAnError) {
 }
 
 TEST_P(RingOptions, SqpollIsInUseOrAnErrorThatSaysSo) {
-    if (done_) {
-        return;
-    }
     for (const bool with_cpu : {false, true}) {
         auto asked = builder(2);
         if (with_cpu) {
@@ -328,25 +306,16 @@ TEST_P(RingOptions, SqpollIsInUseOrAnErrorThatSaysSo) {
 }
 
 TEST_P(RingOptions, ClearingTheIdleTimeClearsTheCpu) {
-    if (done_) {
-        return;
-    }
     EXPECT_FALSE(capabilities_of(builder(1).io_uring_sqpoll_cpu(0).io_uring_sqpoll(std::nullopt)).sqpoll);
     EXPECT_FALSE(capabilities_of(builder(1).io_uring_sqpoll_cpu(9999).io_uring_sqpoll(std::nullopt)).sqpoll);
     EXPECT_FALSE(capabilities_of(builder(1)).sqpoll);
 }
 
 TEST_P(RingOptions, ASqpollCpuThatDoesNotExistIsAnError) {
-    if (done_) {
-        return;
-    }
     static_cast<void>(expect_refused(builder(1), [](auto& b) { b.io_uring_sqpoll_cpu(9999); }, "sqpoll"));
 }
 
 TEST_P(RingOptions, AutoDoesNotFallBackFromWhatWasAskedFor) {
-    if (done_) {
-        return;
-    }
     static_cast<void>(expect_refused(RuntimeBuilder().shards(1),
                                      [](auto& b) { b.backend(BackendKind::Auto).io_uring_sqpoll_cpu(9999); }, "sqpoll"));
 }

@@ -2,10 +2,9 @@
 // Who may call shutdown(), how often and from where, and what a handle says afterwards.
 #include <atomic>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -38,6 +37,16 @@ protected:
     void expect_gone() const {
         EXPECT_TRUE(threads_fall_to(kOwnThreads));
         EXPECT_EQ(open_descriptors(), descriptors_);
+    }
+
+    /// Runs `f` a number of times, each of which has to end within five seconds.
+    template <class F>
+    static void repeat_without_deadlock(const char* what, F f) {
+        Watchdog watchdog(what, std::chrono::seconds(scaled(5, 30)));
+        for (int round = 0; round < 20; ++round) {
+            f();
+            watchdog.progress("round " + std::to_string(round));
+        }
     }
 
     std::size_t descriptors_ = 0;
@@ -147,9 +156,8 @@ TEST_P(Shutdown, ATaskThatShutsDownAndThenSuspendsIsDestroyed) {
 
 // A pointer to the last owner: the runtime ends while one of its own tasks runs.
 TEST_P(Shutdown, TheLastOwnerDestroyedInsideATaskDoesNotDeadlock) {
-    const Watchdog watchdog("destroying the last owner inside a task", std::chrono::seconds(scaled(5, 30)));
-    for (int round = 0; round < 20; ++round) {
-        for (const auto place : {TaskPlacement::pinned(0), TaskPlacement::pinned(1), TaskPlacement::stealable()}) {
+    for (const auto place : {TaskPlacement::pinned(0), TaskPlacement::pinned(1), TaskPlacement::stealable()}) {
+        repeat_without_deadlock("destroying the last owner inside a task", [place] {
             auto owner = std::make_unique<Runtime>(runtime(2));
             const auto handle = owner->handle();
             auto child = handle.spawn_with_placement(place, [mine = std::move(owner)]() mutable {
@@ -157,26 +165,24 @@ TEST_P(Shutdown, TheLastOwnerDestroyedInsideATaskDoesNotDeadlock) {
                 return 7;
             });
             ASSERT_EQ(child.get(), 7);
-        }
+        });
     }
     expect_gone();
 }
 
 TEST_P(Shutdown, TheLastOwnerInAFrameThatIsDestroyedDoesNotDeadlock) {
-    const Watchdog watchdog("a frame that owns its runtime", std::chrono::seconds(scaled(5, 30)));
-    for (int round = 0; round < 20; ++round) {
+    repeat_without_deadlock("a frame that owns its runtime", [] {
         auto owner = std::make_unique<Runtime>(runtime(2));
         const auto handle = owner->handle();
         // It ends by itself, and the runtime with it, in the destructor of the frame.
         auto child = handle.spawn_pinned(1, [mine = std::move(owner)]() -> Task<> { co_await yield(); });
         child.get();
-    }
+    });
     expect_gone();
 }
 
 TEST_P(Shutdown, FromAThreadOfTheBlockingPoolReturns) {
-    const Watchdog watchdog("shutdown on the blocking pool", std::chrono::seconds(scaled(5, 30)));
-    for (int round = 0; round < 20; ++round) {
+    repeat_without_deadlock("shutdown on the blocking pool", [] {
         auto two = runtime(2);
         auto job = two.handle().spawn_blocking([&] {
             two.shutdown();
@@ -188,7 +194,7 @@ TEST_P(Shutdown, FromAThreadOfTheBlockingPoolReturns) {
         const auto handle = owner->handle();
         auto last = handle.spawn_blocking([mine = std::move(owner)]() mutable { mine.reset(); });
         last.get();
-    }
+    });
     expect_gone();
 }
 
@@ -207,10 +213,9 @@ TEST_P(Shutdown, FromAShardOfAnotherRuntimeWaits) {
 }
 
 TEST_P(Shutdown, ARuntimeOwnedByAnotherRuntimesTaskEndsWithIt) {
-    const Watchdog watchdog("a runtime inside a runtime", std::chrono::seconds(scaled(5, 30)));
-    Event never;
-    Event started;
-    {
+    repeat_without_deadlock("a runtime inside a runtime", [] {
+        Event never;
+        Event started;
         auto outer = runtime(1);
         outer.handle()
             .spawn_pinned(0,
@@ -221,7 +226,7 @@ TEST_P(Shutdown, ARuntimeOwnedByAnotherRuntimesTaskEndsWithIt) {
                           })
             .detach();
         started.wait();
-    }
+    });
     expect_gone();
 }
 

@@ -462,15 +462,14 @@ void World::run() {
     for (auto& thread : threads) {
         thread.join();
     }
-    if (owners_[0] == nullptr) {
-        // Nobody is left to wait for A but its tasks.
-        while (!ledger_.quiet()) {
-            std::this_thread::yield();
-        }
+    const bool awaited = owners_[0] != nullptr;
+    // Where the last owner went with a task, nobody but the tasks' ends tells that A has ended.
+    while (!awaited && !ledger_.quiet()) {
+        std::this_thread::yield();
     }
     for (const auto& shared : shared_) {
+        EXPECT_TRUE(shared->handle.wait_for(std::chrono::seconds(awaited ? 0 : 30)));
         EXPECT_TRUE(shared->handle.done());
-        EXPECT_TRUE(shared->handle.wait_for(microseconds(0)));
         if (!shared->taken) {
             resolve(shared->handle);
         }
@@ -478,6 +477,11 @@ void World::run() {
     shared_.clear();
     for (const auto& handle : handles_) {
         EXPECT_EQ(handle.spawn_round_robin([] {}).spawn_error(), RuntimeError::Closed);
+        const RuntimeStats stats = handle.stats_snapshot();
+        EXPECT_EQ(stats.late_wakes, 0U) << to_string(stats);
+        if (awaited) {
+            EXPECT_EQ(stats.tasks_live, 0U) << to_string(stats);
+        }
     }
 }
 
