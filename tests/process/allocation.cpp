@@ -17,26 +17,52 @@
 #include "support/process_gauges.hpp"
 #include "support/stress.hpp"
 
+#if SPARGIO_ASAN || SPARGIO_TSAN
+#include <sanitizer/allocator_interface.h>
+#endif
+
 namespace {
 
 std::atomic<std::uint64_t> blocks_allocated{0};
 
-void* allocate(std::size_t bytes) {
+}  // namespace
+
+#if SPARGIO_ASAN || SPARGIO_TSAN
+
+// A sanitizer brings its own operator new, and tells of every block.
+static void count_block(const volatile void*, std::size_t) {
+    blocks_allocated.fetch_add(1, std::memory_order_relaxed);
+}
+static void ignore_block(const volatile void*) {}
+static const int counting = __sanitizer_install_malloc_and_free_hooks(count_block, ignore_block);
+
+#else
+
+// Not inlined: GCC would see malloc's block go to a delete, and free take what new gave.
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
     blocks_allocated.fetch_add(1, std::memory_order_relaxed);
     if (void* block = std::malloc(bytes == 0 ? 1 : bytes)) {
         return block;
     }
     throw std::bad_alloc();
 }
+[[gnu::noinline]] void* operator new[](std::size_t bytes) {
+    return operator new(bytes);
+}
+[[gnu::noinline]] void operator delete(void* block) noexcept {
+    std::free(block);
+}
+[[gnu::noinline]] void operator delete[](void* block) noexcept {
+    std::free(block);
+}
+[[gnu::noinline]] void operator delete(void* block, std::size_t) noexcept {
+    std::free(block);
+}
+[[gnu::noinline]] void operator delete[](void* block, std::size_t) noexcept {
+    std::free(block);
+}
 
-}  // namespace
-
-void* operator new(std::size_t bytes) { return allocate(bytes); }
-void* operator new[](std::size_t bytes) { return allocate(bytes); }
-void operator delete(void* block) noexcept { std::free(block); }
-void operator delete[](void* block) noexcept { std::free(block); }
-void operator delete(void* block, std::size_t) noexcept { std::free(block); }
-void operator delete[](void* block, std::size_t) noexcept { std::free(block); }
+#endif
 
 namespace spargio::test {
 namespace {
@@ -57,13 +83,20 @@ private:
     const std::uint64_t before_ = blocks_allocated.load(std::memory_order_relaxed);
 };
 
-Task<int> one() { co_return 1; }
+Task<int> one() {
+    co_return 1;
+}
+
+__attribute__((noinline)) void use(char* bytes, std::size_t count) {
+    bytes[count - 1] = bytes[0] = 1;
+}
 
 /// A frame beyond what the pool keeps.
 Task<int> huge() {
-    volatile char local[100'000];
-    local[0] = 1;
+    char local[100'000];
+    use(local, sizeof local);
     co_await yield();
+    use(local, sizeof local);
     co_return local[0];
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// exit() and quick_exit() while tasks run: in main, in a task, in a blocking job; the runtime a static or on main's stack.
+// exit() and quick_exit() while tasks run: in main, in a task, in a blocking job; the runtime a static or on main's
+// stack.
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -13,7 +14,9 @@
 
 #if SPARGIO_ASAN
 // What tasks own when exit() is called in the middle of them is not a leak.
-extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
+extern "C" const char* __asan_default_options() {
+    return "detect_leaks=0";
+}
 #endif
 
 namespace spargio::test {

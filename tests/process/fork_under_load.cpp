@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// fork() in the middle of load: the child leaves by exit(), with a runtime among its static objects; the parent notices nothing.
+// fork() in the middle of load: the child leaves by exit(), with a runtime among its static objects; the parent notices
+// nothing.
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -21,7 +22,9 @@
 
 #if SPARGIO_ASAN
 // A child has only the stack of the thread that forked: what the others' stacks held looks lost.
-extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
+extern "C" const char* __asan_default_options() {
+    return "detect_leaks=0";
+}
 #endif
 
 namespace spargio::test {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A runtime of each backend as a global variable, built before main() and destroyed after it, with suspended tasks in it.
+// A runtime of each backend as a global variable, built before main() and destroyed after it, with suspended tasks in
+// it.
 #include <cstdio>
 
 #include "spargio/spargio.hpp"

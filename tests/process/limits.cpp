@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Another user with little locked memory, or few descriptors: smaller rings, a clear error or the queue, and nothing left over.
+// Another user with little locked memory, or few descriptors: smaller rings, a clear error or the queue, and nothing
+// left over.
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -42,7 +43,131 @@ bool holds(bool condition, const char* sentence, const std::string& seen) {
     return condition;
 }
 
-bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+/// What a child compares its end with, after runtimes of both kinds have come and gone: sanitizers start threads of
+/// their own, and look at types for the first time, which costs them a descriptor.
+struct Baseline {
+    Baseline() {
+        for (const auto backend : {BackendKind::IoUring, BackendKind::Queue}) {
+            const Runtime runtime = RuntimeBuilder().shards(1).backend(backend).build();
+            static_cast<void>(do_some_of_everything(runtime));
+        }
+        threads = thread_count();
+        descriptors = open_descriptors();
+    }
+
+    [[nodiscard]] bool nothing_left() const {
+        const bool joined = holds(threads_fall_to(threads), "threads are joined", std::to_string(thread_count()));
+        return holds(open_descriptors() == descriptors, "descriptors are closed", std::to_string(open_descriptors())) &&
+               joined;
+    }
+
+    std::size_t threads = 0;
+    std::size_t descriptors = 0;
+};
+
+bool contains(std::string_view text, std::string_view part) {
+    return text.find(part) != std::string_view::npos;
+}
+
+/// The build fails with this code and names the limit.
+bool refused(const RuntimeBuilder& builder, RuntimeError code, const char* limit) {
+    try {
+        const Runtime runtime = builder.build();
+        return holds(false, "is refused", runtime.handle().capabilities().to_string());
+    } catch (const std::system_error& error) {
+        return holds(error.code() == code, "has the right code", error.what()) &&
+               holds(contains(error.what(), limit), "names the limit", error.what());
+    }
+}
+
+bool works(const Runtime& runtime) {
+    return holds(do_some_of_everything(runtime) == everything, "works", "another sum");
+}
+
+/// Auto takes the queue, names the limit, and works.
+bool falls_back(RuntimeBuilder builder, const char* limit) {
+    const Runtime runtime = builder.backend(BackendKind::Auto).build();
+    const Capabilities capabilities = runtime.handle().capabilities();
+    return holds(runtime.backend() == BackendKind::Queue, "falls back", capabilities.to_string()) &&
+           holds(contains(capabilities.fallback_reason, limit), "says why", capabilities.to_string()) && works(runtime);
+}
+
+constexpr int success = 0;
+constexpr int failure = 1;
+constexpr int no_limit_set = 2;
+
+int with_little_locked_memory() {
+    if (!become_somebody_else(RLIMIT_MEMLOCK, rlim_t{64} * 1024)) {
+        return no_limit_set;
+    }
+    const Runtime runtime = RuntimeBuilder().shards(1).backend(BackendKind::IoUring).ring_entries(4096).build();
+    const Capabilities capabilities = runtime.handle().capabilities();
+    const auto entries = capabilities.ring_entries;
+    const bool good = holds(entries >= 64 && entries < 4096, "the rings are smaller", capabilities.to_string()) &&
+                      holds(contains(capabilities.to_string(), "ulimit -l"), "says why", capabilities.to_string());
+    return works(runtime) && good ? success : failure;
+}
+
+int without_locked_memory() {
+    const Baseline baseline;
+    if (!become_somebody_else(RLIMIT_MEMLOCK, 0)) {
+        return no_limit_set;
+    }
+    bool good =
+        refused(RuntimeBuilder().shards(2).backend(BackendKind::IoUring), RuntimeError::IoUringInit, "ulimit -l");
+    good &= baseline.nothing_left();
+    good &= falls_back(RuntimeBuilder().shards(2), "ulimit -l");
+    good &= baseline.nothing_left();
+    return good ? success : failure;
+}
+
+int with_memory_for_some_of_64_shards() {
+    const Baseline baseline;
+    // 64 rings of 256 entries want more. What a ring had locked comes back some time after its close.
+    if (!become_somebody_else(RLIMIT_MEMLOCK, rlim_t{1024} * 1024)) {
+        return no_limit_set;
+    }
+    bool good = true;
+    for (int round = 0; round < 10 && good; ++round) {
+        const Runtime runtime = RuntimeBuilder().shards(64).build();
+        const Capabilities capabilities = runtime.handle().capabilities();
+        good &= holds(runtime.backend() == BackendKind::IoUring || contains(capabilities.fallback_reason, "ulimit -l"),
+                      "has rings, or a reason", capabilities.to_string());
+        good &= works(runtime);
+    }
+    return baseline.nothing_left() && good ? success : failure;
+}
+
+int with_few_descriptors() {
+    const Baseline baseline;
+    // The limit bounds the number that a new descriptor may get.
+    const int next = dup(0);
+    close(next);
+    if (next < 0 || !become_somebody_else(RLIMIT_NOFILE, static_cast<rlim_t>(next) + 3)) {
+        return no_limit_set;
+    }
+    bool good =
+        refused(RuntimeBuilder().shards(8).backend(BackendKind::IoUring), RuntimeError::IoUringInit, "ulimit -n");
+    good &= baseline.nothing_left();
+    good &= falls_back(RuntimeBuilder().shards(8), "ulimit -n");
+    good &= baseline.nothing_left();
+    const Runtime small = RuntimeBuilder().shards(1).build();
+    good &= holds(small.backend() == BackendKind::IoUring, "one ring fits", small.handle().capabilities().to_string());
+    return works(small) && good ? success : failure;
+}
+
+int with_few_threads() {
+    const Baseline baseline;
+    if (!become_somebody_else(RLIMIT_NPROC, 8)) {
+        return no_limit_set;
+    }
+    bool good = true;
+    for (const auto backend : {BackendKind::IoUring, BackendKind::Queue, BackendKind::Auto}) {
+        good &= refused(RuntimeBuilder().shards(32).backend(backend), RuntimeError::ThreadSpawn, "ulimit -u");
+        good &= baseline.nothing_left();
+    }
+    return good ? success : failure;
+}
 
 class Limits : public ::testing::Test {
 protected:
@@ -59,131 +184,26 @@ protected:
 };
 
 TEST_F(Limits, LittleLockedMemoryMakesSmallerRings) {
-    EXPECT_EQ(run_forked([] {
-                  if (!become_somebody_else(RLIMIT_MEMLOCK, rlim_t{64} * 1024)) {
-                      return 2;
-                  }
-                  const Runtime runtime =
-                      RuntimeBuilder().shards(1).backend(BackendKind::IoUring).ring_entries(4096).build();
-                  const Capabilities capabilities = runtime.handle().capabilities();
-                  bool good = holds(capabilities.ring_entries >= 64 && capabilities.ring_entries < 4096, "halved",
-                                    capabilities.to_string());
-                  good &= holds(contains(capabilities.to_string(), "ulimit -l"), "says why", capabilities.to_string());
-                  good &= holds(do_some_of_everything(runtime) == everything, "works", "another result");
-                  return good ? 0 : 1;
-              }),
-              "exit 0");
+    EXPECT_EQ(run_forked(with_little_locked_memory), "exit 0");
 }
 
-TEST_F(Limits, NoLockedMemoryAtAllIsAClearErrorAndAFallback) {
-    EXPECT_EQ(run_forked([] {
-                  if (!become_somebody_else(RLIMIT_MEMLOCK, 0)) {
-                      return 2;
-                  }
-                  const auto descriptors = open_descriptors();
-                  bool good = true;
-                  try {
-                      const Runtime runtime = RuntimeBuilder().shards(2).backend(BackendKind::IoUring).build();
-                      good = holds(false, "refused", runtime.handle().capabilities().to_string());
-                  } catch (const std::system_error& error) {
-                      good &= holds(error.code() == RuntimeError::IoUringInit, "IoUringInit", error.what());
-                      good &= holds(contains(error.what(), "ulimit -l"), "names the limit", error.what());
-                  }
-                  const Runtime fallen = RuntimeBuilder().shards(2).build();
-                  const Capabilities capabilities = fallen.handle().capabilities();
-                  good &= holds(fallen.backend() == BackendKind::Queue, "falls back", capabilities.to_string());
-                  good &= holds(contains(capabilities.fallback_reason, "ulimit -l"), "says why", capabilities.to_string());
-                  good &= holds(do_some_of_everything(fallen) == everything, "works", "another result");
-                  good &= holds(open_descriptors() == descriptors, "descriptors closed", std::to_string(open_descriptors()));
-                  return good ? 0 : 1;
-              }),
-              "exit 0");
+TEST_F(Limits, NoLockedMemoryIsAClearErrorAndAFallback) {
+    EXPECT_EQ(run_forked(without_locked_memory), "exit 0");
 }
 
 TEST_F(Limits, ManyShardsShareTheLockedMemoryTimeAfterTime) {
-    EXPECT_EQ(run_forked([] {
-                  // Less than 64 rings of 256 entries want. What a ring had locked comes back some time after its close.
-                  if (!become_somebody_else(RLIMIT_MEMLOCK, rlim_t{1024} * 1024)) {
-                      return 2;
-                  }
-                  const auto descriptors = open_descriptors();
-                  bool good = true;
-                  for (int round = 0; round < 10 && good; ++round) {
-                      const Runtime runtime = RuntimeBuilder().shards(64).build();
-                      const Capabilities capabilities = runtime.handle().capabilities();
-                      const bool ring = runtime.backend() == BackendKind::IoUring;
-                      good &= holds(ring || contains(capabilities.fallback_reason, "ulimit -l"), "a ring, or a reason",
-                                    capabilities.to_string());
-                      good &= holds(do_some_of_everything(runtime) == everything, "works", "another result");
-                  }
-                  good &= holds(open_descriptors() == descriptors, "descriptors closed", std::to_string(open_descriptors()));
-                  return good ? 0 : 1;
-              }),
-              "exit 0");
+    EXPECT_EQ(run_forked(with_memory_for_some_of_64_shards), "exit 0");
 }
 
 TEST_F(Limits, FewDescriptorsAreAClearErrorAndAFallback) {
-    EXPECT_EQ(run_forked([] {
-                  // The limit bounds the number of a new descriptor, so those that are open count from the highest.
-                  const int next = dup(0);
-                  close(next);
-                  if (next < 0 || !become_somebody_else(RLIMIT_NOFILE, static_cast<rlim_t>(next) + 3)) {
-                      return 2;
-                  }
-                  const auto descriptors = open_descriptors();
-                  bool good = true;
-                  try {
-                      const Runtime runtime = RuntimeBuilder().shards(8).backend(BackendKind::IoUring).build();
-                      good = holds(false, "refused", runtime.handle().capabilities().to_string());
-                  } catch (const std::system_error& error) {
-                      good &= holds(error.code() == RuntimeError::IoUringInit, "IoUringInit", error.what());
-                      good &= holds(contains(error.what(), "ulimit -n"), "names the limit", error.what());
-                  }
-                  good &= holds(threads_fall_to(sanitized ? 2 : 1), "threads joined", std::to_string(thread_count()));
-                  good &= holds(open_descriptors() == descriptors, "descriptors closed", std::to_string(open_descriptors()));
-                  {
-                      const Runtime fallen = RuntimeBuilder().shards(8).build();
-                      const Capabilities capabilities = fallen.handle().capabilities();
-                      good &= holds(fallen.backend() == BackendKind::Queue, "falls back", capabilities.to_string());
-                      good &= holds(contains(capabilities.fallback_reason, "ulimit -n"), "says why",
-                                    capabilities.to_string());
-                      good &= holds(do_some_of_everything(fallen) == everything, "works", "another result");
-                  }
-                  {
-                      const Runtime small = RuntimeBuilder().shards(1).build();
-                      good &= holds(small.backend() == BackendKind::IoUring, "one ring fits",
-                                    small.handle().capabilities().to_string());
-                  }
-                  good &= holds(open_descriptors() == descriptors, "descriptors closed", std::to_string(open_descriptors()));
-                  return good ? 0 : 1;
-              }),
-              "exit 0");
+    EXPECT_EQ(run_forked(with_few_descriptors), "exit 0");
 }
 
 TEST_F(Limits, FewThreadsAreAnErrorThatLeavesNothing) {
     if (geteuid() != 0) {
-        GTEST_SKIP() << "another user's processes would count";
+        GTEST_SKIP() << "the other processes of this user would count";
     }
-    EXPECT_EQ(run_forked([] {
-                  const auto descriptors = open_descriptors();
-                  if (!become_somebody_else(RLIMIT_NPROC, 8)) {
-                      return 2;
-                  }
-                  bool good = true;
-                  for (const auto backend : {BackendKind::IoUring, BackendKind::Queue, BackendKind::Auto}) {
-                      try {
-                          const Runtime runtime = RuntimeBuilder().shards(32).backend(backend).build();
-                          good = holds(false, "refused", runtime.handle().capabilities().to_string());
-                      } catch (const std::system_error& error) {
-                          good &= holds(error.code() == RuntimeError::ThreadSpawn, "ThreadSpawn", error.what());
-                          good &= holds(contains(error.what(), "ulimit -u"), "names the limit", error.what());
-                      }
-                  }
-                  good &= holds(threads_fall_to(sanitized ? 2 : 1), "threads joined", std::to_string(thread_count()));
-                  good &= holds(open_descriptors() == descriptors, "descriptors closed", std::to_string(open_descriptors()));
-                  return good ? 0 : 1;
-              }),
-              "exit 0");
+    EXPECT_EQ(run_forked(with_few_threads), "exit 0");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A sandbox that lets rings be set up but denies io_uring_enter: Auto takes the queue and says why, IoUring fails and says what to do.
+// A sandbox that lets rings be set up but denies io_uring_enter: Auto takes the queue and says why, IoUring fails and
+// says what to do.
 #include <string>
 #include <system_error>
 
@@ -42,4 +43,6 @@ TEST(SeccompEnter, IoUringFailsAndSaysWhatToDo) {
 }  // namespace
 }  // namespace spargio::test
 
-int main(int argc, char** argv) { return spargio::test::run_tests_without(SYS_io_uring_enter, argc, argv); }
+int main(int argc, char** argv) {
+    return spargio::test::run_tests_without(SYS_io_uring_enter, argc, argv);
+}

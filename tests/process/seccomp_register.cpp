@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A sandbox that denies io_uring_register: still a ring, without a registered descriptor, and with eventfds for foreign bells.
+// A sandbox that denies io_uring_register: still a ring, without a registered descriptor, and with eventfds for foreign
+// bells.
 #include <chrono>
 #include <string>
 
@@ -37,4 +38,6 @@ TEST(SeccompRegister, TheRingWorksWithoutIt) {
 }  // namespace
 }  // namespace spargio::test
 
-int main(int argc, char** argv) { return spargio::test::run_tests_without(SYS_io_uring_register, argc, argv); }
+int main(int argc, char** argv) {
+    return spargio::test::run_tests_without(SYS_io_uring_register, argc, argv);
+}

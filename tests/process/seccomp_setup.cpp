@@ -42,4 +42,6 @@ TEST(SeccompSetup, IoUringFailsAndSaysWhatToDo) {
 }  // namespace
 }  // namespace spargio::test
 
-int main(int argc, char** argv) { return spargio::test::run_tests_without(SYS_io_uring_setup, argc, argv); }
+int main(int argc, char** argv) {
+    return spargio::test::run_tests_without(SYS_io_uring_setup, argc, argv);
+}

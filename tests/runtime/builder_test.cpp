@@ -64,21 +64,36 @@ void expect_invalid(const RuntimeBuilder& start, const Configure& configure, con
 
 TEST_P(Builder, EveryOptionOutOfItsRangeIsInvalidAndNamed) {
     const auto start = builder(1);
-    expect_invalid(start, [](auto& b) { b.shards(0); }, "shards");
-    expect_invalid(start, [](auto& b) { b.shards(65535); }, "shards");
-    expect_invalid(start, [](auto& b) { b.shards(std::numeric_limits<std::size_t>::max()); }, "shards");
-    expect_invalid(start, [](auto& b) { b.ring_entries(0); }, "ring_entries");
-    expect_invalid(start, [](auto& b) { b.ring_entries(32769); }, "ring_entries");
-    expect_invalid(start, [](auto& b) { b.msg_ring_queue_capacity(0); }, "msg_ring_queue_capacity");
-    expect_invalid(start, [](auto& b) { b.stealable_queue_capacity(0); }, "stealable_queue_capacity");
-    expect_invalid(start, [](auto& b) { b.steal_budget(0); }, "steal_budget");
-    expect_invalid(start, [](auto& b) { b.idle_spin(-1us); }, "idle_spin");
-    expect_invalid(start, [](auto& b) { b.idle_spin(std::chrono::microseconds::max()); }, "idle_spin");
-    expect_invalid(start, [](auto& b) { b.blocking_threads(0); }, "blocking_threads");
-    expect_invalid(start, [](auto& b) { b.blocking_queue_capacity(0); }, "blocking_queue_capacity");
-    expect_invalid(start, [](auto& b) { b.io_uring_sqpoll(0ms); }, "io_uring_sqpoll");
-    expect_invalid(start, [](auto& b) { b.io_uring_sqpoll(-5ms); }, "io_uring_sqpoll");
-    expect_invalid(start, [](auto& b) { b.io_uring_sqpoll(std::chrono::milliseconds::max()); }, "io_uring_sqpoll");
+    expect_invalid(
+        start, [](auto& b) { b.shards(0); }, "shards");
+    expect_invalid(
+        start, [](auto& b) { b.shards(65535); }, "shards");
+    expect_invalid(
+        start, [](auto& b) { b.shards(std::numeric_limits<std::size_t>::max()); }, "shards");
+    expect_invalid(
+        start, [](auto& b) { b.ring_entries(0); }, "ring_entries");
+    expect_invalid(
+        start, [](auto& b) { b.ring_entries(32769); }, "ring_entries");
+    expect_invalid(
+        start, [](auto& b) { b.msg_ring_queue_capacity(0); }, "msg_ring_queue_capacity");
+    expect_invalid(
+        start, [](auto& b) { b.stealable_queue_capacity(0); }, "stealable_queue_capacity");
+    expect_invalid(
+        start, [](auto& b) { b.steal_budget(0); }, "steal_budget");
+    expect_invalid(
+        start, [](auto& b) { b.idle_spin(-1us); }, "idle_spin");
+    expect_invalid(
+        start, [](auto& b) { b.idle_spin(std::chrono::microseconds::max()); }, "idle_spin");
+    expect_invalid(
+        start, [](auto& b) { b.blocking_threads(0); }, "blocking_threads");
+    expect_invalid(
+        start, [](auto& b) { b.blocking_queue_capacity(0); }, "blocking_queue_capacity");
+    expect_invalid(
+        start, [](auto& b) { b.io_uring_sqpoll(0ms); }, "io_uring_sqpoll");
+    expect_invalid(
+        start, [](auto& b) { b.io_uring_sqpoll(-5ms); }, "io_uring_sqpoll");
+    expect_invalid(
+        start, [](auto& b) { b.io_uring_sqpoll(std::chrono::milliseconds::max()); }, "io_uring_sqpoll");
 }
 
 TEST_P(Builder, OptionsThatContradictEachOtherAreInvalidAndNamed) {
@@ -94,7 +109,12 @@ TEST_P(Builder, OptionsThatContradictEachOtherAreInvalidAndNamed) {
 TEST_P(Builder, ACpuThatCannotBeSetIsAnError) {
     const auto start = builder(2);
     for (const unsigned cpu : {4000U, 70'000U, std::numeric_limits<unsigned>::max()}) {
-        const auto what = expect_refused(start, [&](auto& b) { b.thread_affinity({0, cpu}); }, "thread_affinity");
+        const auto what = expect_refused(
+            start,
+            [&](auto& b) {
+                b.thread_affinity({0, cpu});
+            },
+            "thread_affinity");
         EXPECT_THAT(what, HasSubstr(std::to_string(cpu)));
     }
 }
@@ -256,8 +276,8 @@ TEST_P(RingOptions, FlagsCanBeSwitchedOff) {
     const auto without_single = capabilities_of(builder(2).io_uring_single_issuer(false));
     EXPECT_FALSE(without_single.single_issuer);
     EXPECT_FALSE(without_single.defer_taskrun);
-    const auto plain =
-        capabilities_of(builder(2).io_uring_single_issuer(false).io_uring_coop_taskrun(false).io_uring_defer_taskrun(false));
+    const auto plain = capabilities_of(
+        builder(2).io_uring_single_issuer(false).io_uring_coop_taskrun(false).io_uring_defer_taskrun(false));
     EXPECT_FALSE(plain.single_issuer);
     EXPECT_FALSE(plain.coop_taskrun);
     EXPECT_FALSE(plain.defer_taskrun);
@@ -294,7 +314,9 @@ TEST_P(RingOptions, SqpollIsInUseOrAnErrorThatSaysSo) {
         }
         auto built = asked.try_build();
         if (!built) {
-            EXPECT_THAT(expect_refused(asked, [](auto&) {}, "sqpoll"), HasSubstr("sqpoll"));
+            EXPECT_THAT(expect_refused(
+                            asked, [](auto&) {}, "sqpoll"),
+                        HasSubstr("sqpoll"));
             continue;
         }
         EXPECT_TRUE(built->handle().capabilities().sqpoll);
@@ -312,12 +334,13 @@ TEST_P(RingOptions, ClearingTheIdleTimeClearsTheCpu) {
 }
 
 TEST_P(RingOptions, ASqpollCpuThatDoesNotExistIsAnError) {
-    static_cast<void>(expect_refused(builder(1), [](auto& b) { b.io_uring_sqpoll_cpu(9999); }, "sqpoll"));
+    static_cast<void>(expect_refused(
+        builder(1), [](auto& b) { b.io_uring_sqpoll_cpu(9999); }, "sqpoll"));
 }
 
 TEST_P(RingOptions, AutoDoesNotFallBackFromWhatWasAskedFor) {
-    static_cast<void>(expect_refused(RuntimeBuilder().shards(1),
-                                     [](auto& b) { b.backend(BackendKind::Auto).io_uring_sqpoll_cpu(9999); }, "sqpoll"));
+    static_cast<void>(expect_refused(
+        RuntimeBuilder().shards(1), [](auto& b) { b.backend(BackendKind::Auto).io_uring_sqpoll_cpu(9999); }, "sqpoll"));
 }
 
 }  // namespace

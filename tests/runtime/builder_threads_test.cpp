@@ -201,7 +201,8 @@ TEST_P(BuilderThreads, ARuntimeIsBuiltInsideATaskOfAnother) {
     auto outer = runtime(1);
     auto task = outer.handle().spawn_pinned(0, [] {
         auto inner = runtime(2);
-        return inner.block_on(thread_name) + "+" + inner.handle().spawn_pinned(1, [] { return std::string("7"); }).get();
+        return inner.block_on(thread_name) + "+" +
+               inner.handle().spawn_pinned(1, [] { return std::string("7"); }).get();
     });
     EXPECT_EQ(task.get(), "spargio-shard-0+7");
 }

@@ -74,10 +74,12 @@ TEST_P(BusyShard, WorkOfAForeignThreadForAnyShardRuns) {
         }
         blocked.wait();
         for (int i = 0; i < 30; ++i) {
-            handle.spawn_stealable([&] {
-                EXPECT_EQ(shard_here(), idle);
-                ran.arrive();
-            }).detach();
+            handle
+                .spawn_stealable([&] {
+                    EXPECT_EQ(shard_here(), idle);
+                    ran.arrive();
+                })
+                .detach();
         }
         for (auto& blocker : blockers) {
             blocker.get();
@@ -154,10 +156,12 @@ TEST_P(BusyShard, AStealableTaskMayBeTheBusyOne) {
         auto spawner = handle.spawn_stealable([&] {
             Event ran;
             const auto here = shard_here();
-            handle.spawn_stealable([&] {
-                EXPECT_NE(shard_here(), here);
-                ran.set();
-            }).detach();
+            handle
+                .spawn_stealable([&] {
+                    EXPECT_NE(shard_here(), here);
+                    ran.set();
+                })
+                .detach();
             ran.wait();
         });
         spawner.get();
@@ -175,10 +179,12 @@ TEST_P(BusyShard, OneBusyShardAfterTheOther) {
                 return;
             }
             Event ran;
-            handle.spawn_stealable([&] {
-                link(handle, left - 1);
-                ran.set();
-            }).detach();
+            handle
+                .spawn_stealable([&] {
+                    link(handle, left - 1);
+                    ran.set();
+                })
+                .detach();
             ran.wait();
         }
     };

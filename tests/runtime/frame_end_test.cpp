@@ -54,8 +54,7 @@ TEST_P(FrameEnd, BeforeAnAwaitingTaskGoesOn) {
                 go.set();
                 try {
                     co_await std::move(child);
-                } catch (const std::runtime_error&) {
-                }
+                } catch (const std::runtime_error&) {}
                 expect_all_ended_on(log, child_shard);
             });
             joiner.get();
@@ -183,8 +182,7 @@ TEST_P(FrameEnd, OfAnAwaitedTaskBeforeItsParentGoesOn) {
             auto inner = body(Tracker(log, "parameter"), log, go, ending);
             try {
                 static_cast<void>(co_await std::move(inner));
-            } catch (const std::runtime_error&) {
-            }
+            } catch (const std::runtime_error&) {}
             EXPECT_EQ(log.size(), before + 2);
         }
     });

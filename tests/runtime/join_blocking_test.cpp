@@ -210,9 +210,8 @@ TEST_P(JoinBlocking, BlockOnOnAShardOfTheSameRuntimeIsALogicErrorAndRunsNothing)
     auto two_shards = runtime(2);
     std::atomic<int> ran{0};
     for (ShardId shard = 0; shard < 2; ++shard) {
-        auto asker = two_shards.handle().spawn_pinned(shard, [&] {
-            EXPECT_THROW(two_shards.block_on([&] { ran.fetch_add(1); }), std::logic_error);
-        });
+        auto asker = two_shards.handle().spawn_pinned(
+            shard, [&] { EXPECT_THROW(two_shards.block_on([&] { ran.fetch_add(1); }), std::logic_error); });
         asker.get();
     }
     finish_step(two_shards.handle(), 0);

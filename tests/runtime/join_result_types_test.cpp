@@ -61,7 +61,9 @@ struct Large {
     std::array<unsigned char, 100'000> bytes{};
 };
 
-bool is_aligned(const Aligned& object) { return reinterpret_cast<std::uintptr_t>(&object) % alignof(Aligned) == 0; }
+bool is_aligned(const Aligned& object) {
+    return reinterpret_cast<std::uintptr_t>(&object) % alignof(Aligned) == 0;
+}
 
 TEST_P(JoinResultTypes, Void) {
     auto one = runtime(1);
@@ -203,7 +205,8 @@ TEST_P(JoinResultTypes, SizesAroundTheSlots) {
     };
     [&]<std::size_t... Bytes>(std::index_sequence<Bytes...>) {
         (round_trip(std::integral_constant<std::size_t, Bytes + 1>()), ...);
-    }(std::make_index_sequence<72>());
+    }
+    (std::make_index_sequence<72>());
     round_trip(std::integral_constant<std::size_t, 16384>());
     round_trip(std::integral_constant<std::size_t, 16385>());
 }
@@ -242,15 +245,13 @@ TEST_P(JoinResultTypes, AMoveThatThrowsAtTheJoinerIsThrownThere) {
             auto first = handle.spawn_pinned(0, make);
             try {
                 number = (co_await std::move(first)).number;
-            } catch (const std::runtime_error&) {
-            }
+            } catch (const std::runtime_error&) {}
             EXPECT_EQ(number, 7);
             auto second = handle.spawn_pinned(0, make);
             try {
                 const auto joined = co_await second.join();
                 number = joined->number;
-            } catch (const std::runtime_error&) {
-            }
+            } catch (const std::runtime_error&) {}
             EXPECT_EQ(number, 7);
         });
     }

@@ -22,12 +22,13 @@ struct Oops : std::runtime_error {
 };
 
 // Where a joiner and its child can be, on two shards.
-const std::vector<TaskPlacement> kPlaces = {TaskPlacement::pinned(0), TaskPlacement::pinned(1), TaskPlacement::stealable()};
+const std::vector<TaskPlacement> kPlaces = {TaskPlacement::pinned(0), TaskPlacement::pinned(1),
+                                            TaskPlacement::stealable()};
 
 enum class When { ChildIsDone, ChildStillRuns };
 
-// Runs `join(handle of the child)` as a task, for every placement of both, with a child that is done and with one that is
-// not. `child(event)` makes the child, which ends when the event is set.
+// Runs `join(handle of the child)` as a task, for every placement of both, with a child that is done and with one that
+// is not. `child(event)` makes the child, which ends when the event is set.
 template <class MakeChild, class JoinIt>
 void for_each_pair(Runtime& runtime, MakeChild make_child, JoinIt join) {
     const auto handle = runtime.handle();
@@ -64,7 +65,9 @@ Task<std::string> throw_after(Event& go) {
     throw Oops("thrown by the child");
 }
 
-Task<> void_after(Event& go) { co_await go.async_wait(); }
+Task<> void_after(Event& go) {
+    co_await go.async_wait();
+}
 
 TEST_P(Join, AwaitGivesTheValue) {
     auto two_shards = runtime(2);

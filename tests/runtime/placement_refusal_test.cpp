@@ -58,7 +58,8 @@ std::vector<std::pair<std::string, Spawn>> all_spawns() {
         {"round_robin", [=](const RuntimeHandle& h, Tracker t) { return h.spawn_round_robin(body(std::move(t))); }},
         {"sticky", [=](const RuntimeHandle& h, Tracker t) { return h.spawn_sticky(5, body(std::move(t))); }},
         {"stealable", [=](const RuntimeHandle& h, Tracker t) { return h.spawn_stealable(body(std::move(t))); }},
-        {"stealable_on", [=](const RuntimeHandle& h, Tracker t) { return h.spawn_stealable_on(0, body(std::move(t))); }},
+        {"stealable_on",
+         [=](const RuntimeHandle& h, Tracker t) { return h.spawn_stealable_on(0, body(std::move(t))); }},
         {"with_placement",
          [=](const RuntimeHandle& h, Tracker t) {
              return h.spawn_with_placement(TaskPlacement::stealable_preferred(0), body(std::move(t)));
@@ -313,7 +314,7 @@ TEST_P(Refusal, CountersCountOnlyWhatWasAccepted) {
         const auto before = handle.stats_snapshot();
         std::vector<JoinHandle<void>> handles;
         for (int i = 0; i < 5; ++i) {
-            handles.push_back(handle.spawn_stealable([] {}));       // two are accepted
+            handles.push_back(handle.spawn_stealable([] {}));        // two are accepted
             handles.push_back(handle.spawn_stealable_on(9, [] {}));  // none
             handles.push_back(handle.spawn_pinned(9, [] {}));        // none
             handles.push_back(handle.spawn_pinned(0, [] {}));        // all

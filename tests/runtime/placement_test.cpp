@@ -172,7 +172,9 @@ TEST_P(Placement, StealableTasksAllRunOnce) {
         };
         handle.spawn_stealable(count).detach();
         handle.spawn_stealable_on(static_cast<ShardId>(i % 3), count).detach();
-        handle.spawn_with_placement(i % 2 == 0 ? TaskPlacement::stealable() : TaskPlacement::stealable_preferred(1), count)
+        handle
+            .spawn_with_placement(i % 2 == 0 ? TaskPlacement::stealable() : TaskPlacement::stealable_preferred(1),
+                                  count)
             .detach();
     }
     all.wait();
@@ -206,15 +208,19 @@ TEST_P(Placement, StealablePreferredRunsOnItsShardWhenTheOthersAreBusy) {
         Latch blocked(2);
         for (ShardId shard = 0; shard < 3; ++shard) {
             if (shard != preferred) {
-                handle.spawn_pinned(shard, [&] {
-                    blocked.arrive();
-                    release.wait();
-                }).detach();
+                handle
+                    .spawn_pinned(shard,
+                                  [&] {
+                                      blocked.arrive();
+                                      release.wait();
+                                  })
+                    .detach();
             }
         }
         blocked.wait();
         EXPECT_EQ(handle.spawn_stealable_on(preferred, shard_here).get(), preferred);
-        EXPECT_EQ(handle.spawn_with_placement(TaskPlacement::stealable_preferred(preferred), shard_here).get(), preferred);
+        EXPECT_EQ(handle.spawn_with_placement(TaskPlacement::stealable_preferred(preferred), shard_here).get(),
+                  preferred);
         EXPECT_EQ(handle.spawn_stealable(shard_here).get(), preferred);
         release.set();
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a shutdown does to the tasks that have not ended: which step is the last, who is destroyed where, and in which order.
+// What a shutdown does to the tasks that have not ended: which step is the last, who is destroyed where, and in which
+// order.
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -105,10 +106,13 @@ TEST_P(ShutdownOrder, TasksThatNeverStartedAreDestroyedOnTheirShard) {
     Latch blocked(2);
     Event release;
     for (ShardId shard = 0; shard < 2; ++shard) {
-        handle.spawn_pinned(shard, [&] {
-            blocked.arrive();
-            release.wait();
-        }).detach();
+        handle
+            .spawn_pinned(shard,
+                          [&] {
+                              blocked.arrive();
+                              release.wait();
+                          })
+            .detach();
     }
     blocked.wait();
     for (ShardId shard = 0; shard < 2; ++shard) {
@@ -409,11 +413,14 @@ TEST_P(ShutdownOrder, DestructorsMayUseTheRuntime) {
     auto other = handle.spawn_pinned(1, [&]() -> Task<> { co_await never.async_wait(); });
     Latch suspended(2);
     for (ShardId shard = 0; shard < 2; ++shard) {
-        handle.spawn_pinned(shard, [&]() -> Task<> {
-            const Busy busy(handle, other, log);
-            suspended.arrive();
-            co_await never.async_wait();
-        }).detach();
+        handle
+            .spawn_pinned(shard,
+                          [&]() -> Task<> {
+                              const Busy busy(handle, other, log);
+                              suspended.arrive();
+                              co_await never.async_wait();
+                          })
+            .detach();
     }
     suspended.wait();
     two.shutdown();
@@ -432,13 +439,12 @@ TEST_P(ShutdownOrder, HandlesInDestroyedFramesDetach) {
                           [&, t = Tracker(log)]() -> Task<> {
                               std::vector<JoinHandle<int>> children;
                               for (int i = 0; i < 20; ++i) {
-                                  children.push_back(
-                                      handle.spawn_round_robin([&, t2 = Tracker(log), i]() -> Task<int> {
-                                          if (i % 2 == 0) {
-                                              co_await never.async_wait();
-                                          }
-                                          co_return i;
-                                      }));
+                                  children.push_back(handle.spawn_round_robin([&, t2 = Tracker(log), i]() -> Task<int> {
+                                      if (i % 2 == 0) {
+                                          co_await never.async_wait();
+                                      }
+                                      co_return i;
+                                  }));
                               }
                               suspended.set();
                               co_await never.async_wait();

@@ -181,6 +181,23 @@ TEST_P(Shutdown, TheLastOwnerInAFrameThatIsDestroyedDoesNotDeadlock) {
     expect_gone();
 }
 
+TEST_P(Shutdown, TheLastOwnerInAFrameThatItsOwnShutdownDestroysDoesNotDeadlock) {
+    repeat_without_deadlock("a suspended frame that owns its runtime", [] {
+        Event never;
+        auto owner = std::make_unique<Runtime>(runtime(2));
+        Runtime* const runtime_itself = owner.get();
+        const auto handle = owner->handle();
+        auto keeper = handle.spawn_pinned(1, [&, mine = std::move(owner)]() -> Task<> {
+            co_await never.async_wait();
+            static_cast<void>(mine->shard_count());
+        });
+        finish_step(handle, 1);
+        handle.spawn_pinned(0, [&] { runtime_itself->shutdown(); }).get();
+        EXPECT_THROW(keeper.get(), std::system_error);
+    });
+    expect_gone();
+}
+
 TEST_P(Shutdown, FromAThreadOfTheBlockingPoolReturns) {
     repeat_without_deadlock("shutdown on the blocking pool", [] {
         auto two = runtime(2);

@@ -47,9 +47,9 @@ TEST_P(StressPark, ForeignStealableSpawnsIntoShardsThatFallAsleep) {
         threads.emplace_back([&, i] {
             Random random(stress_seed() + i);
             for (unsigned round = 0; round < rounds; ++round) {
-                auto handle = random.one_in(2)
-                                  ? runtime.handle().spawn_stealable([] { return 1; })
-                                  : runtime.handle().spawn_stealable_on(static_cast<ShardId>(random.below(3)), [] { return 1; });
+                auto handle = random.one_in(2) ? runtime.handle().spawn_stealable([] { return 1; })
+                                               : runtime.handle().spawn_stealable_on(
+                                                     static_cast<ShardId>(random.below(3)), [] { return 1; });
                 EXPECT_EQ(handle.get(), 1);
                 spin_for(microseconds(random.below(30)));
             }

@@ -64,7 +64,8 @@ public:
 
 private:
     // Coroutines: members, so that they are friends of the state; each lives in its task's frame.
-    static Task<int> node(World& world, TaskRecord& self, Token token, FrameGuard* parent, std::uint64_t seed, int depth);
+    static Task<int> node(World& world, TaskRecord& self, Token token, FrameGuard* parent, std::uint64_t seed,
+                          int depth);
     static Task<> act(World& world, FrameGuard& guard, Random& random, int depth);
     static Task<> join_child(World& world, FrameGuard& guard, Random& random, int depth);
     static Task<> join_shared(World& world, FrameGuard& guard, Random& random);
@@ -120,8 +121,7 @@ Task<> World::act(World& world, FrameGuard& guard, Random& random, int depth) {
             Task<int> task = node(world, *child, Token(*child), &guard, random.next(), depth - 1);
             try {
                 static_cast<void>(co_await std::move(task));
-            } catch (const TestFailure&) {
-            }
+            } catch (const TestFailure&) {}
         }
         break;
     case 2:

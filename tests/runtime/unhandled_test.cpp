@@ -118,9 +118,8 @@ TEST_P(Unhandled, DestroyingTheHandleOfAFinishedTaskReportsOnThatThread) {
     go.set();
     auto child = two_shards.handle().spawn_pinned(1, throw_after(go, "finished"));
     ASSERT_TRUE(child.wait_for(std::chrono::seconds(60)));
-    auto dropper = two_shards.handle().spawn_pinned(0, [mine = std::move(child)]() mutable {
-        const auto dropped = std::move(mine);
-    });
+    auto dropper = two_shards.handle().spawn_pinned(
+        0, [mine = std::move(child)]() mutable { const auto dropped = std::move(mine); });
     dropper.get();
     ASSERT_EQ(report_count(), 1);
     EXPECT_EQ(reports()[0].shard, 0);
@@ -184,7 +183,8 @@ TEST_P(Unhandled, AFinishedTaskWhoseHandleAShutdownDestroysIsNotReported) {
                           [&]() -> Task<> {
                               Event now;
                               now.set();
-                              auto child = ShardCtx::current()->spawn_local(throw_after(now, "its handle is in a frame"));
+                              auto child =
+                                  ShardCtx::current()->spawn_local(throw_after(now, "its handle is in a frame"));
                               while (!child.done()) {
                                   co_await yield();
                               }
@@ -274,10 +274,13 @@ TEST_P(Unhandled, ManyThrowingTasksAndEveryShardLivesOn) {
     const auto handle = four.handle();
     for (ShardId shard = 0; shard < 4; ++shard) {
         auto joined = handle.spawn_pinned(shard, [shard]() -> int { throw std::out_of_range(std::to_string(shard)); });
-        handle.spawn_pinned(shard, []() -> Task<> {
-            co_await yield();
-            throw 42;  // NOLINT(hicpp-exception-baseclass)
-        }).detach();
+        handle
+            .spawn_pinned(shard,
+                          []() -> Task<> {
+                              co_await yield();
+                              throw 42;  // NOLINT(hicpp-exception-baseclass)
+                          })
+            .detach();
         try {
             static_cast<void>(joined.get());
             ADD_FAILURE() << "nothing was thrown";
@@ -291,7 +294,9 @@ TEST_P(Unhandled, ManyThrowingTasksAndEveryShardLivesOn) {
     wait_for_reports(104);
     for (ShardId shard = 0; shard < 4; ++shard) {
         EXPECT_EQ(handle.spawn_pinned(shard, shard_here).get(), shard);
-        handle.spawn_pinned(shard, []() -> Task<> { static_cast<void>(co_await sleep_for(std::chrono::milliseconds(1))); })
+        handle
+            .spawn_pinned(shard,
+                          []() -> Task<> { static_cast<void>(co_await sleep_for(std::chrono::milliseconds(1))); })
             .get();
     }
     EXPECT_EQ(report_count(), 104);

@@ -86,7 +86,7 @@ protected:
             EXPECT_EQ(do_some_of_everything(runtime), everything);
             const RuntimeStats stats = runtime.handle().stats_snapshot();
             EXPECT_EQ(stats.late_wakes, 0U) << to_string(stats);
-                        auto unfinished = runtime.handle().spawn_pinned(1, sleep_for_ever());
+            auto unfinished = runtime.handle().spawn_pinned(1, sleep_for_ever());
             runtime.shutdown();
             EXPECT_TRUE(unfinished.done());
         }
@@ -253,7 +253,8 @@ TEST_F(UringFaultsTest, TheLadderOfFlagsIsClimbedDownOneRungAtATime) {
     {
         // As a kernel of 2021 would.
         const Capabilities rung = without_flags(~unsigned{IORING_SETUP_CQSIZE});
-        EXPECT_FALSE(rung.single_issuer || rung.defer_taskrun || rung.coop_taskrun || rung.taskrun_flag || rung.no_sqarray)
+        EXPECT_FALSE(rung.single_issuer || rung.defer_taskrun || rung.coop_taskrun || rung.taskrun_flag ||
+                     rung.no_sqarray)
             << rung.to_string();
         EXPECT_GE(rung.notes.size(), 4U);
     }

@@ -48,7 +48,7 @@ protected:
         const RuntimeStats stats = runtime.handle().stats_snapshot();
         EXPECT_EQ(stats.late_wakes, 0U) << to_string(stats);
         EXPECT_GT(stats.parks, 0U);
-                auto unfinished = runtime.handle().spawn_pinned(1, sleep_for_ever());
+        auto unfinished = runtime.handle().spawn_pinned(1, sleep_for_ever());
         runtime.shutdown();
         EXPECT_TRUE(unfinished.done());
     }
@@ -118,8 +118,8 @@ TEST_F(UringSetupTest, TheKernelsOfTheLastYears) {
     EXPECT_FALSE(six_five.no_sqarray);
     const Capabilities six_zero = work_without("send_msg_ring,no_sqarray,defer_taskrun");
     EXPECT_FALSE(six_zero.defer_taskrun);
-    const Capabilities five_fifteen =
-        work_without("send_msg_ring,msg_ring,no_sqarray,defer_taskrun,single_issuer,coop_taskrun,taskrun_flag,registered_ring_fd");
+    const Capabilities five_fifteen = work_without(
+        "send_msg_ring,msg_ring,no_sqarray,defer_taskrun,single_issuer,coop_taskrun,taskrun_flag,registered_ring_fd");
     EXPECT_FALSE(five_fifteen.msg_ring);
     EXPECT_TRUE(five_fifteen.ext_arg);
 }

@@ -15,7 +15,9 @@ constinit std::atomic<std::uint64_t> count{0};
 
 }  // namespace
 
-std::uint64_t allocations() noexcept { return count.load(std::memory_order_relaxed); }
+std::uint64_t allocations() noexcept {
+    return count.load(std::memory_order_relaxed);
+}
 
 #if !(SPARGIO_ASAN || SPARGIO_TSAN)
 namespace {
@@ -42,13 +44,23 @@ void* allocate(std::size_t bytes, std::size_t alignment) {
 #if !(SPARGIO_ASAN || SPARGIO_TSAN)
 
 // The other forms (arrays, nothrow) call these.
-void* operator new(std::size_t bytes) { return spargio::test::allocate(bytes, 1); }
+void* operator new(std::size_t bytes) {
+    return spargio::test::allocate(bytes, 1);
+}
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
     return spargio::test::allocate(bytes, static_cast<std::size_t>(alignment));
 }
-void operator delete(void* block) noexcept { std::free(block); }
-void operator delete(void* block, std::size_t) noexcept { std::free(block); }
-void operator delete(void* block, std::align_val_t) noexcept { std::free(block); }
-void operator delete(void* block, std::size_t, std::align_val_t) noexcept { std::free(block); }
+void operator delete(void* block) noexcept {
+    std::free(block);
+}
+void operator delete(void* block, std::size_t) noexcept {
+    std::free(block);
+}
+void operator delete(void* block, std::align_val_t) noexcept {
+    std::free(block);
+}
+void operator delete(void* block, std::size_t, std::align_val_t) noexcept {
+    std::free(block);
+}
 
 #endif

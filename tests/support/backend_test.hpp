@@ -16,7 +16,9 @@
 namespace spargio {
 
 /// How gtest prints the parameter.
-inline void PrintTo(BackendKind kind, std::ostream* out) { *out << to_string(kind); }
+inline void PrintTo(BackendKind kind, std::ostream* out) {
+    *out << to_string(kind);
+}
 
 namespace test {
 
@@ -78,8 +80,8 @@ inline void finish_step(const RuntimeHandle& handle, ShardId shard) {
     return here != nullptr ? here->shard_id() : external_sender;
 }
 
-/// Checks, where its scope ends, that every shard that had to wake was woken by a bell: without it a lost one is made good
-/// half a second later, and the test passes.
+/// Checks, where its scope ends, that every shard that had to wake was woken by a bell: without it a lost one is made
+/// good half a second later, and the test passes.
 class NoLateWakes {
 public:
     explicit NoLateWakes(RuntimeHandle handle) : handle_(std::move(handle)) {}
@@ -95,7 +97,7 @@ private:
 }  // namespace spargio
 
 /// Makes the suite `Suite`, derived from BackendTest or one of its children, run on both backends.
-#define SPARGIO_ON_BOTH_BACKENDS(Suite)                                                                      \
-    INSTANTIATE_TEST_SUITE_P(, Suite,                                                                        \
+#define SPARGIO_ON_BOTH_BACKENDS(Suite)                                                                         \
+    INSTANTIATE_TEST_SUITE_P(, Suite,                                                                           \
                              ::testing::Values(::spargio::BackendKind::IoUring, ::spargio::BackendKind::Queue), \
                              ::spargio::test::backend_name)

@@ -18,9 +18,9 @@
 
 namespace spargio::test {
 
-/// Set once, by any thread. wait() blocks the thread, on purpose also that of a shard; async_wait() suspends the task, so
-/// that its shard goes on and may fall asleep. Made of nothing but the public contract: a task that waits joins a child
-/// that sleeps for ever, and set() stops that child.
+/// Set once, by any thread. wait() blocks the thread, on purpose also that of a shard; async_wait() suspends the task,
+/// so that its shard goes on and may fall asleep. Made of nothing but the public contract: a task that waits joins a
+/// child that sleeps for ever, and set() stops that child.
 class Event {
 public:
     Event() = default;

@@ -27,8 +27,8 @@ namespace spargio::test {
     return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
 }
 
-/// Waits until the process has no more than `most` threads: a joined thread leaves /proc a moment later, a detached one when
-/// it can. False when it takes longer than ten seconds.
+/// Waits until the process has no more than `most` threads: a joined thread leaves /proc a moment later, a detached one
+/// when it can. False when it takes longer than ten seconds.
 [[nodiscard]] inline bool threads_fall_to(std::size_t most) {
     const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     while (thread_count() > most) {

@@ -11,8 +11,8 @@
 
 namespace spargio::test {
 
-/// Counts the frames that are alive. Defined before a runtime it is destroyed after it, and ends the process with status 1
-/// if there are any left: an assertion of a test framework would come too late by then.
+/// Counts the frames that are alive. Defined before a runtime it is destroyed after it, and ends the process with
+/// status 1 if there are any left: an assertion of a test framework would come too late by then.
 class StaticFrames {
 public:
     class Guard {

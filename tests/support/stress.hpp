@@ -21,8 +21,8 @@ namespace spargio::test {
 
 inline constexpr bool sanitized = SPARGIO_ASAN != 0 || SPARGIO_TSAN != 0;
 
-/// The number of rounds: `plain`, or `under_sanitizer` where each step costs ten times as much; SPARGIO_TEST_LONGER=n makes
-/// it n times as many, for a night's search.
+/// The number of rounds: `plain`, or `under_sanitizer` where each step costs ten times as much; SPARGIO_TEST_LONGER=n
+/// makes it n times as many, for a night's search.
 [[nodiscard]] inline unsigned scaled(unsigned plain, unsigned under_sanitizer) {
     static const unsigned longer = [] {
         const char* text = std::getenv("SPARGIO_TEST_LONGER");
@@ -72,8 +72,7 @@ private:
 /// Burns time without giving up the CPU: a pause whose end needs no wake.
 inline void spin_for(std::chrono::nanoseconds span) noexcept {
     const auto end = std::chrono::steady_clock::now() + span;
-    while (std::chrono::steady_clock::now() < end) {
-    }
+    while (std::chrono::steady_clock::now() < end) {}
 }
 
 /// Aborts the process, with a sentence that says where, when a test makes no progress: a hang is a failure with a name.

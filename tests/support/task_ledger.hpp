@@ -26,7 +26,8 @@ struct Place {
     [[nodiscard]] static Place here() {
         const std::string name = thread_name();
         Place place;
-        if (name.size() >= 3 && (name[0] == 'A' || name[0] == 'B') && name[1] == '-' && name[2] >= '0' && name[2] <= '9') {
+        if (name.size() >= 3 && (name[0] == 'A' || name[0] == 'B') && name[1] == '-' && name[2] >= '0' &&
+            name[2] <= '9') {
             place.runtime = name[0] - 'A';
             place.shard = std::atoi(name.c_str() + 2);
         }
@@ -130,8 +131,8 @@ private:
     volatile unsigned canary_ = kAlive;
 };
 
-/// Around the join of a child of the same runtime. If the joiner's frame is destroyed in the middle of it, the child must
-/// have gone before, unless the joiner had been stopped, which takes it out of the join.
+/// Around the join of a child of the same runtime. If the joiner's frame is destroyed in the middle of it, the child
+/// must have gone before, unless the joiner had been stopped, which takes it out of the join.
 class JoinScope {
 public:
     JoinScope(TaskRecord& joiner, const TaskRecord& child) noexcept : joiner_(joiner), child_(child) {}
@@ -190,7 +191,8 @@ private:
             return "its callable ended " + std::to_string(task.callables_gone) + " times";
         }
         if (task.frames_made > 1 || task.frames_gone != task.frames_made) {
-            return std::to_string(task.frames_made) + " frames made, " + std::to_string(task.frames_gone) + " destroyed";
+            return std::to_string(task.frames_made) + " frames made, " + std::to_string(task.frames_gone) +
+                   " destroyed";
         }
         if (task.wrong_place != 0) {
             return "ran or was destroyed on a wrong thread";
@@ -199,7 +201,8 @@ private:
             return "was destroyed before what it awaited";
         }
         if (!task.refused && task.on_shard &&
-            (task.callable_end_runtime != task.runtime || (task.shard != Place::any && task.callable_end != task.shard))) {
+            (task.callable_end_runtime != task.runtime ||
+             (task.shard != Place::any && task.callable_end != task.shard))) {
             return "its callable was destroyed on a wrong thread (" + std::to_string(task.callable_end_runtime) + "/" +
                    std::to_string(task.callable_end) + " instead of " + std::to_string(task.runtime) + "/" +
                    std::to_string(task.shard) + ")";

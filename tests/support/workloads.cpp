@@ -83,6 +83,8 @@ int do_some_of_everything(const Runtime& runtime) {
     return runtime.handle().spawn_pinned(0, spawn_one_of_each(runtime.handle())).get();
 }
 
-Task<> sleep_for_ever() { static_cast<void>(co_await sleep_for(std::chrono::hours(1'000'000))); }
+Task<> sleep_for_ever() {
+    static_cast<void>(co_await sleep_for(std::chrono::hours(1'000'000)));
+}
 
 }  // namespace spargio::test

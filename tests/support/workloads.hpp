@@ -9,8 +9,8 @@
 
 namespace spargio::test {
 
-/// `threads` threads spawn `rounds` pinned tasks each, wait for most of them, and spin for random times in between. Returns
-/// how many tasks have run.
+/// `threads` threads spawn `rounds` pinned tasks each, wait for most of them, and spin for random times in between.
+/// Returns how many tasks have run.
 [[nodiscard]] std::uint64_t spawn_from_outside(const RuntimeHandle& runtime, unsigned threads, unsigned rounds,
                                                Watchdog& watchdog);
 

@@ -25,8 +25,7 @@ TEST(Counter, AReaderSeesItGrow) {
     Counter counter;
     std::atomic<bool> started{false};
     std::thread writer([&] {
-        while (!started.load()) {
-        }
+        while (!started.load()) {}
         for (std::uint64_t i = 0; i < kTotal; ++i) {
             counter.add();
         }

@@ -30,7 +30,9 @@ std::vector<TaskHeader*> content(const LiveList& list) {
     return tasks;
 }
 
-TEST(LiveList, StartsEmpty) { EXPECT_EQ(LiveList().front(), nullptr); }
+TEST(LiveList, StartsEmpty) {
+    EXPECT_EQ(LiveList().front(), nullptr);
+}
 
 TEST(LiveList, HoldsOneTask) {
     Header task;

@@ -39,8 +39,7 @@ class Block {
 public:
     static constexpr std::size_t frame_bytes = 64;
 
-    Block()
-        : task_(TaskHeader::of_frame(allocate_task(frame_bytes, ResultSlot<T>::bytes, &ResultSlot<T>::run))) {
+    Block() : task_(TaskHeader::of_frame(allocate_task(frame_bytes, ResultSlot<T>::bytes, &ResultSlot<T>::run))) {
         task_->owned = true;
     }
     Block(const Block&) = delete;

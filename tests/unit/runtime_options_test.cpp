@@ -23,13 +23,15 @@ using testing::HasSubstr;
 using testing::StartsWith;
 
 struct Case {
-    const char* name;                            // Of the test.
+    const char* name;  // Of the test.
     std::function<void(RuntimeOptions&)> set;
-    const char* option = nullptr;                // What the sentence begins with; null: the options are good.
-    const char* also = "";                       // What else it says.
+    const char* option = nullptr;  // What the sentence begins with; null: the options are good.
+    const char* also = "";         // What else it says.
 };
 
-void PrintTo(const Case& option, std::ostream* out) { *out << option.name; }
+void PrintTo(const Case& option, std::ostream* out) {
+    *out << option.name;
+}
 
 class OptionsTable : public testing::TestWithParam<Case> {};
 
@@ -55,9 +57,10 @@ const Case cases[] = {
     {"too_many_ring_entries", [](RuntimeOptions& o) { o.ring_entries = 32769; }, "ring_entries: 32769 ", "32768"},
     {"most_ring_entries", [](RuntimeOptions& o) { o.ring_entries = 32768; }},
     {"one_ring_entry", [](RuntimeOptions& o) { o.ring_entries = 1; }},
-    {"no_messages", [](RuntimeOptions& o) { o.msg_ring_queue_capacity = 0; }, "msg_ring_queue_capacity: ", "at least 1"},
-    {"no_stealable_tasks", [](RuntimeOptions& o) { o.stealable_queue_capacity = 0; }, "stealable_queue_capacity: ",
-     "at least 1"},
+    {"no_messages", [](RuntimeOptions& o) { o.msg_ring_queue_capacity = 0; },
+     "msg_ring_queue_capacity: ", "at least 1"},
+    {"no_stealable_tasks", [](RuntimeOptions& o) { o.stealable_queue_capacity = 0; },
+     "stealable_queue_capacity: ", "at least 1"},
     {"no_steal_budget", [](RuntimeOptions& o) { o.steal_budget = 0; }, "steal_budget: ", "at least 1"},
     {"negative_spin", [](RuntimeOptions& o) { o.idle_spin = microseconds(-1); }, "idle_spin: ", "between 0 and 1 s"},
     {"long_spin", [](RuntimeOptions& o) { o.idle_spin = microseconds(1'000'001); }, "idle_spin: ", "between 0 and 1 s"},
@@ -65,11 +68,12 @@ const Case cases[] = {
     {"no_spin", [](RuntimeOptions& o) { o.idle_spin = microseconds(0); }},
     {"longest_spin", [](RuntimeOptions& o) { o.idle_spin = microseconds(1'000'000); }},
     {"no_blocking_threads", [](RuntimeOptions& o) { o.blocking_threads = 0; }, "blocking_threads: ", "at least 1"},
-    {"no_blocking_queue", [](RuntimeOptions& o) { o.blocking_queue_capacity = 0; }, "blocking_queue_capacity: ",
-     "at least 1"},
+    {"no_blocking_queue", [](RuntimeOptions& o) { o.blocking_queue_capacity = 0; },
+     "blocking_queue_capacity: ", "at least 1"},
     {"sqpoll_without_a_pause", [](RuntimeOptions& o) { o.sqpoll_idle = milliseconds(0); }, "io_uring_sqpoll: ", "1 ms"},
     {"negative_sqpoll", [](RuntimeOptions& o) { o.sqpoll_idle = milliseconds(-5); }, "io_uring_sqpoll: ", "1 ms"},
-    {"endless_sqpoll", [](RuntimeOptions& o) { o.sqpoll_idle = hours(1) + milliseconds(1); }, "io_uring_sqpoll: ", "1 h"},
+    {"endless_sqpoll", [](RuntimeOptions& o) { o.sqpoll_idle = hours(1) + milliseconds(1); },
+     "io_uring_sqpoll: ", "1 h"},
     {"extreme_sqpoll", [](RuntimeOptions& o) { o.sqpoll_idle = milliseconds::max(); }, "io_uring_sqpoll: "},
     {"longest_sqpoll", [](RuntimeOptions& o) { o.sqpoll_idle = hours(1); }},
     {"sqpoll_with_defer",

@@ -56,7 +56,9 @@ TEST(RandomSource, BelowGivesEveryNumberAboutAsOften) {
     }
 }
 
-TEST(CpuRelax, Returns) { cpu_relax(); }
+TEST(CpuRelax, Returns) {
+    cpu_relax();
+}
 
 }  // namespace
 }  // namespace spargio::detail

@@ -16,8 +16,12 @@
 namespace spargio {
 namespace {
 
-int plain() { return 5; }
-Task<int> coroutine() { co_return 6; }
+int plain() {
+    return 5;
+}
+Task<int> coroutine() {
+    co_return 6;
+}
 
 struct MoveOnly {
     int operator()() const { return *value; }

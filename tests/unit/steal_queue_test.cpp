@@ -155,8 +155,7 @@ TEST(StealQueueRace, EachItemIsTakenOnce) {
         threads.emplace_back([&, budget] {
             while (taken.load() < found.size()) {
                 const auto size = queue.size();
-                for (auto seen = most.load(); size > seen && !most.compare_exchange_weak(seen, size);) {
-                }
+                for (auto seen = most.load(); size > seen && !most.compare_exchange_weak(seen, size);) {}
                 WorkList out;
                 if (queue.steal(out, budget) == 0) {
                     std::this_thread::yield();

@@ -46,7 +46,9 @@ private:
     static inline std::unique_ptr<Runtime> runtime_;
 };
 
-Task<int> number(int n) { co_return n; }
+Task<int> number(int n) {
+    co_return n;
+}
 
 using TaskOwnership = TaskTest;
 
@@ -136,8 +138,12 @@ TEST_F(TaskOwnership, ATaskThatNobodyAwaitsEndsWithItsOwner) {
 
 using TaskResult = TaskTest;
 
-Task<std::unique_ptr<int>> owner(int n) { co_return std::make_unique<int>(n); }
-Task<std::string> text() { co_return "converted from a literal that is too long for a small string"; }
+Task<std::unique_ptr<int>> owner(int n) {
+    co_return std::make_unique<int>(n);
+}
+Task<std::string> text() {
+    co_return "converted from a literal that is too long for a small string";
+}
 Task<std::optional<int>> maybe(bool some) {
     if (some) {
         co_return 5;
@@ -150,7 +156,9 @@ Task<Result<int>> result_of(bool good) {
     }
     co_return std::make_error_code(std::errc::io_error);
 }
-Task<std::pair<int, int>> braced() { co_return {3, 4}; }
+Task<std::pair<int, int>> braced() {
+    co_return {3, 4};
+}
 
 TEST_F(TaskResult, IsWhatTheTaskReturned) {
     EXPECT_EQ(run(number(42)), 42);
@@ -163,12 +171,16 @@ TEST_F(TaskResult, IsWhatTheTaskReturned) {
     EXPECT_EQ(run(braced()), std::pair(3, 4));
 }
 
-Task<int&> pass_on(int& target) { co_return target; }
+Task<int&> pass_on(int& target) {
+    co_return target;
+}
 Task<> increment(int& target) {
     int& same = co_await pass_on(target);
     ++same;
 }
-Task<const std::string&> first_of(const std::vector<std::string>& texts) { co_return texts.front(); }
+Task<const std::string&> first_of(const std::vector<std::string>& texts) {
+    co_return texts.front();
+}
 
 TEST_F(TaskResult, MayBeAReference) {
     int target = 1;
@@ -185,7 +197,9 @@ struct Immovable {
     Immovable& operator=(const Immovable&) = delete;
     int number;
 };
-Task<Immovable&> lend(Immovable& thing) { co_return thing; }
+Task<Immovable&> lend(Immovable& thing) {
+    co_return thing;
+}
 
 TEST_F(TaskResult, MayBeAReferenceToWhatCannotMove) {
     Immovable thing(9);
@@ -196,19 +210,24 @@ struct NoDefault {
     explicit NoDefault(int n) : number(n) {}
     int number;
 };
-Task<NoDefault> no_default() { co_return NoDefault(8); }
+Task<NoDefault> no_default() {
+    co_return NoDefault(8);
+}
 
-TEST_F(TaskResult, NeedsNoDefaultConstructor) { EXPECT_EQ(run(no_default()).number, 8); }
+TEST_F(TaskResult, NeedsNoDefaultConstructor) {
+    EXPECT_EQ(run(no_default()).number, 8);
+}
 
 struct alignas(64) Aligned {
     Aligned() = default;
-    Aligned(Aligned&& other) noexcept
-        : right(other.right && reinterpret_cast<std::uintptr_t>(this) % 64 == 0) {}
+    Aligned(Aligned&& other) noexcept : right(other.right && reinterpret_cast<std::uintptr_t>(this) % 64 == 0) {}
     Aligned& operator=(Aligned&&) = delete;
     ~Aligned() = default;
     bool right = true;
 };
-Task<Aligned> aligned() { co_return Aligned(); }
+Task<Aligned> aligned() {
+    co_return Aligned();
+}
 
 struct Large {
     unsigned char bytes[40'000];
@@ -224,13 +243,17 @@ TEST_F(TaskResult, MayBeOverAlignedOrLarge) {
     EXPECT_EQ(run(large()).bytes[39'999], 11);
 }
 
-Task<Counted> counted() { co_return Counted(); }
+Task<Counted> counted() {
+    co_return Counted();
+}
 Task<> drop_counted() {
     static_cast<void>(co_await counted());
     EXPECT_EQ(Counted::alive, 0);
 }
 
-TEST_F(TaskResult, EndsWithTheExpressionThatAwaitedIt) { run(drop_counted()); }
+TEST_F(TaskResult, EndsWithTheExpressionThatAwaitedIt) {
+    run(drop_counted());
+}
 
 using TaskException = TaskTest;
 
@@ -282,7 +305,9 @@ struct ThrowsWhenMoved {
     ThrowsWhenMoved& operator=(ThrowsWhenMoved&&) = delete;
     Counted counted;
 };
-Task<ThrowsWhenMoved> unmovable_value() { co_return ThrowsWhenMoved(); }
+Task<ThrowsWhenMoved> unmovable_value() {
+    co_return ThrowsWhenMoved();
+}
 
 TEST_F(TaskException, ThrownByTheResultsMoveIsTheTasks) {
     EXPECT_THROW(static_cast<void>(run(unmovable_value())), std::runtime_error);
@@ -299,7 +324,9 @@ struct ThrowingParameter {
     Counted counted;
     static inline const void* last_copy = nullptr;
 };
-Task<> take_parameters(Counted, ThrowingParameter) { co_return; }
+Task<> take_parameters(Counted, ThrowingParameter) {
+    co_return;
+}
 
 TEST_F(TaskException, ThrownByTheCopyOfAParameterGivesTheFrameBack) {
     const auto failed_frame = [] {
@@ -342,7 +369,9 @@ Task<> sees_the_end() {
     EXPECT_TRUE(ended);
 }
 
-TEST_F(TaskFrame, LocalsEndBeforeTheAwaitingTaskGoesOn) { run(sees_the_end()); }
+TEST_F(TaskFrame, LocalsEndBeforeTheAwaitingTaskGoesOn) {
+    run(sees_the_end());
+}
 
 TEST_F(TaskFrame, LocalsOfASpawnedTaskEndBeforeTheThreadSeesTheResult) {
     bool ended = false;
@@ -357,7 +386,9 @@ Task<std::uint64_t> deep(int levels) {
     co_return co_await deep(levels - 1) + 1;
 }
 
-TEST_F(TaskFrame, NestsDeeply) { EXPECT_EQ(run(deep(10'000)), 10'000U); }
+TEST_F(TaskFrame, NestsDeeply) {
+    EXPECT_EQ(run(deep(10'000)), 10'000U);
+}
 
 Task<std::uint64_t> many(int count) {
     std::uint64_t sum = 0;
@@ -367,7 +398,9 @@ Task<std::uint64_t> many(int count) {
     co_return sum;
 }
 
-TEST_F(TaskFrame, AwaitsInALoopUseConstantStack) { EXPECT_EQ(run(many(200'000)), 19'999'900'000U); }
+TEST_F(TaskFrame, AwaitsInALoopUseConstantStack) {
+    EXPECT_EQ(run(many(200'000)), 19'999'900'000U);
+}
 
 // Without a runtime: the check comes before anything would be run.
 TEST(TaskDeathTest, ATaskIsAwaitedOnce) {

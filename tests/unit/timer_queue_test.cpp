@@ -19,7 +19,9 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-clock::time_point at(std::int64_t tick) { return clock::time_point(nanoseconds(tick)); }
+clock::time_point at(std::int64_t tick) {
+    return clock::time_point(nanoseconds(tick));
+}
 
 TEST(TimerQueue, StartsEmpty) {
     TimerQueue queue;

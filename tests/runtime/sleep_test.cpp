@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: MIT
+// sleep_for and sleep_until: when they end, in which order, and how a stop ends them.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <limits>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "support/backend_test.hpp"
+#include "support/event.hpp"
+#include "support/process_gauges.hpp"
+#include "support/stress.hpp"
+
+namespace spargio::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+class Sleep : public BackendTest {};
+SPARGIO_ON_BOTH_BACKENDS(Sleep);
+
+template <class Duration>
+Task<std::error_code> sleep_and_tell(Duration duration) {
+    const auto slept = co_await sleep_for(duration);
+    co_return slept.error();
+}
+
+TEST_P(Sleep, LastsAtLeastAsLongAsAskedFor) {
+    auto one = runtime(1);
+    one.block_on([]() -> Task<> {
+        for (const auto duration : {1us, 100us, 999us, 1000us, 5000us, 20000us}) {
+            const auto start = Clock::now();
+            const auto slept = co_await sleep_for(duration);
+            EXPECT_GE(Clock::now() - start, duration);
+            EXPECT_TRUE(slept.has_value());
+            const auto due = Clock::now() + duration;
+            const auto until = co_await sleep_until(due);
+            EXPECT_GE(Clock::now(), due);
+            EXPECT_TRUE(until.has_value());
+        }
+    });
+}
+
+TEST_P(Sleep, EndsSoonAfterItIsDueTiming) {
+    auto one = runtime(1);
+    std::vector<Clock::duration> late;
+    one.block_on([&]() -> Task<> {
+        for (int i = 0; i < 21; ++i) {
+            const auto due = Clock::now() + 3ms;
+            static_cast<void>(co_await sleep_until(due));
+            late.push_back(Clock::now() - due);
+        }
+    });
+    std::nth_element(late.begin(), late.begin() + 10, late.end());
+    EXPECT_LT(late[10], 20ms * scaled(1, 5));
+}
+
+// Other tasks of the shard would run if a sleep suspended.
+TEST_P(Sleep, InThePastIsReadyWithoutSuspending) {
+    auto one = runtime(1);
+    one.block_on([]() -> Task<> {
+        bool other_ran = false;
+        auto other = ShardCtx::current()->spawn_local([&] { other_ran = true; });
+        const auto zero = co_await sleep_for(0s);
+        const auto negative = co_await sleep_for(-1h);
+        const auto most_negative = co_await sleep_for(std::chrono::nanoseconds::min());
+        const auto hours = co_await sleep_for(std::chrono::hours::min());
+        const auto floating = co_await sleep_for(std::chrono::duration<double>(-1e300));
+        const auto past = co_await sleep_until(Clock::now() - 1s);
+        const auto first = co_await sleep_until(Clock::time_point::min());
+        const auto epoch = co_await sleep_until(Clock::time_point());
+        EXPECT_FALSE(other_ran);
+        EXPECT_TRUE(zero && negative && most_negative && hours && floating && past && first && epoch);
+        co_await std::move(other);
+    });
+    EXPECT_EQ(one.handle().stats_snapshot().timers_fired, 0U);
+}
+
+TEST_P(Sleep, TheLongestDurationsDoNotOverflow) {
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    std::vector<JoinHandle<std::error_code>> sleepers;
+    sleepers.push_back(handle.spawn_pinned(0, sleep_and_tell(std::chrono::nanoseconds::max())));
+    sleepers.push_back(handle.spawn_pinned(0, sleep_and_tell(std::chrono::microseconds::max())));
+    sleepers.push_back(handle.spawn_pinned(0, sleep_and_tell(std::chrono::hours::max())));
+    sleepers.push_back(handle.spawn_pinned(0, sleep_and_tell(std::chrono::duration<double>(1e300))));
+    sleepers.push_back(
+        handle.spawn_pinned(0, sleep_and_tell(std::chrono::duration<double>(std::numeric_limits<double>::infinity()))));
+    sleepers.push_back(handle.spawn_pinned(0, []() -> Task<std::error_code> {
+        const auto slept = co_await sleep_until(Clock::time_point::max());
+        co_return slept.error();
+    }));
+    finish_step(handle, 0);
+    handle.spawn_pinned(0, sleep_and_tell(5ms)).get();
+    for (auto& sleeper : sleepers) {
+        EXPECT_FALSE(sleeper.done());
+        sleeper.request_stop();
+        EXPECT_EQ(sleeper.get(), std::errc::operation_canceled);
+    }
+}
+
+TEST_P(Sleep, SleepersWakeInTheOrderOfTheirTimes) {
+    auto one = runtime(1);
+    Random random(stress_seed());
+    std::vector<std::uint32_t> order;
+    one.block_on([&]() -> Task<> {
+        const auto start = Clock::now() + 5ms;
+        std::vector<JoinHandle<void>> sleepers;
+        for (int i = 0; i < 500; ++i) {
+            const auto due = random.below(20'000);
+            sleepers.push_back(ShardCtx::current()->spawn_local([&order, start, due]() -> Task<> {
+                static_cast<void>(co_await sleep_until(start + std::chrono::microseconds(due)));
+                order.push_back(due);
+            }));
+        }
+        for (auto& sleeper : sleepers) {
+            co_await std::move(sleeper);
+        }
+    });
+    EXPECT_EQ(order.size(), 500U);
+    EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+}
+
+TEST_P(Sleep, LeavesTheShardToOthers) {
+    auto one = runtime(1);
+    auto sleeper = one.handle().spawn_pinned(0, sleep_and_tell(1h));
+    for (int i = 0; i < 100; ++i) {
+        EXPECT_EQ(one.handle().spawn_pinned(0, [i] { return i; }).get(), i);
+    }
+    EXPECT_FALSE(sleeper.done());
+    sleeper.request_stop();
+    EXPECT_EQ(sleeper.get(), std::errc::operation_canceled);
+}
+
+TEST_P(Sleep, AnEarlierSleepShortensThePark) {
+    auto one = runtime(1);
+    auto late = one.handle().spawn_pinned(0, sleep_and_tell(1h));
+    finish_step(one.handle(), 0);
+    // The shard sleeps for an hour now, as far as it knows.
+    EXPECT_TRUE(one.handle().spawn_pinned(0, sleep_and_tell(1ms)).wait_for(60s));
+    late.request_stop();
+    late.get();
+}
+
+TEST_P(Sleep, IsCanceledByAStopFromAnywhere) {
+    auto two = runtime(2);
+    const auto handle = two.handle();
+    const NoLateWakes all_woken(handle);
+    const auto expect_canceled = [&](auto stop) {
+        auto sleeper = handle.spawn_pinned(0, sleep_and_tell(1h));
+        finish_step(handle, 0);
+        stop(sleeper);
+        EXPECT_EQ(sleeper.get(), std::errc::operation_canceled);
+    };
+    expect_canceled([](auto& sleeper) { sleeper.request_stop(); });
+    expect_canceled([&](auto& sleeper) { handle.spawn_pinned(0, [&] { sleeper.request_stop(); }).get(); });
+    expect_canceled([&](auto& sleeper) { handle.spawn_pinned(1, [&] { sleeper.request_stop(); }).get(); });
+    expect_canceled([&](auto& sleeper) { handle.spawn_blocking([&] { sleeper.request_stop(); }).get(); });
+    EXPECT_EQ(handle.stats_snapshot().timers_fired, 0U) << "a cancelled sleep has not come due";
+}
+
+TEST_P(Sleep, AfterAStopIsCanceledAtOnce) {
+    auto one = runtime(1);
+    Event stopped;
+    auto task = one.handle().spawn_pinned(0, [&]() -> Task<> {
+        stopped.wait();
+        for (int i = 0; i < 3; ++i) {
+            const auto slept = co_await sleep_for(1h);
+            EXPECT_EQ(slept.error(), std::errc::operation_canceled);
+        }
+    });
+    task.request_stop();
+    stopped.set();
+    task.get();
+}
+
+TEST_P(Sleep, InAnAwaitedTaskIsCanceledByTheStopOfItsRoot) {
+    auto one = runtime(1);
+    auto task = one.handle().spawn_pinned(0, []() -> Task<std::error_code> {
+        auto inner = sleep_and_tell(1h);
+        co_return co_await std::move(inner);
+    });
+    finish_step(one.handle(), 0);
+    task.request_stop();
+    EXPECT_EQ(task.get(), std::errc::operation_canceled);
+}
+
+TEST_P(Sleep, ThatIsOverIsNotCanceled) {
+    auto one = runtime(1);
+    auto task = one.handle().spawn_pinned(0, []() -> Task<std::error_code> {
+        const auto first = co_await sleep_for(1ms);
+        EXPECT_TRUE(first.has_value());
+        const auto token = co_await this_task::stop_token();
+        while (!token.stop_requested()) {
+            co_await yield();
+        }
+        co_return first.error();
+    });
+    task.request_stop();
+    static_cast<void>(task.get());
+}
+
+TEST_P(Sleep, OfAStealableTaskEndsOnAShardOfItsRuntime) {
+    auto two = runtime(2);
+    std::vector<JoinHandle<ShardId>> sleepers;
+    for (int i = 0; i < 100; ++i) {
+        sleepers.push_back(two.handle().spawn_stealable([i]() -> Task<ShardId> {
+            for (int round = 0; round < 5; ++round) {
+                const auto slept = co_await sleep_for(std::chrono::microseconds(100 * (i % 7)));
+                EXPECT_TRUE(slept.has_value());
+            }
+            co_return shard_here();
+        }));
+    }
+    for (auto& sleeper : sleepers) {
+        EXPECT_LT(sleeper.get(), 2);
+    }
+}
+
+TEST_P(Sleep, AHundredThousandSleepersAllWakeAndCostNoDescriptor) {
+    const unsigned sleepers = scaled(100'000, 20'000);
+    auto two = runtime(2);
+    const auto handle = two.handle();
+    const auto descriptors = open_descriptors();
+    const auto threads = thread_count();
+    std::atomic<unsigned> woken{0};
+    Latch all(sleepers);
+    const auto start = Clock::now();
+    for (unsigned i = 0; i < sleepers; ++i) {
+        handle
+            .spawn_round_robin([&, i]() -> Task<> {
+                const auto slept = co_await sleep_until(start + std::chrono::microseconds((i * 7919U) % 300'000U));
+                woken.fetch_add(slept.has_value() ? 1 : 0);
+                all.arrive();
+            })
+            .detach();
+    }
+    EXPECT_EQ(open_descriptors(), descriptors);
+    EXPECT_EQ(thread_count(), threads);
+    all.wait();
+    EXPECT_EQ(woken.load(), sleepers);
+}
+
+TEST_P(Sleep, AHundredThousandSleepersAreCanceled) {
+    const unsigned count = scaled(100'000, 20'000);
+    auto two = runtime(2);
+    const auto handle = two.handle();
+    std::vector<JoinHandle<std::error_code>> sleepers;
+    sleepers.reserve(count);
+    for (unsigned i = 0; i < count; ++i) {
+        sleepers.push_back(handle.spawn_round_robin(sleep_and_tell(std::chrono::hours(1 + (i * 7919U) % 1000U))));
+    }
+    // In an order that is not that of their times.
+    Random random(stress_seed());
+    for (unsigned i = count - 1; i > 0; --i) {
+        std::swap(sleepers[i], sleepers[random.below(i + 1)]);
+    }
+    for (auto& sleeper : sleepers) {
+        sleeper.request_stop();
+    }
+    unsigned canceled = 0;
+    for (auto& sleeper : sleepers) {
+        canceled += sleeper.get() == std::errc::operation_canceled ? 1 : 0;
+    }
+    EXPECT_EQ(canceled, count);
+    EXPECT_EQ(handle.stats_snapshot().timers_fired, 0U);
+}
+
+TEST_P(Sleep, AHundredThousandSleepersAreDestroyedByAShutdown) {
+    const unsigned count = scaled(100'000, 20'000);
+    auto two = runtime(2);
+    std::atomic<unsigned> ended{0};
+    struct AtEnd {
+        explicit AtEnd(std::atomic<unsigned>& c) : count(c) {}
+        AtEnd(const AtEnd&) = delete;
+        AtEnd& operator=(const AtEnd&) = delete;
+        ~AtEnd() { count.fetch_add(1, std::memory_order_relaxed); }
+        std::atomic<unsigned>& count;
+    };
+    for (unsigned i = 0; i < count; ++i) {
+        two.handle()
+            .spawn_round_robin([&ended]() -> Task<> {
+                const AtEnd guard(ended);
+                static_cast<void>(co_await sleep_for(1h));
+                ADD_FAILURE() << "a task was resumed by a shutdown";
+            })
+            .detach();
+    }
+    finish_step(two.handle(), 0);
+    finish_step(two.handle(), 1);
+    two.shutdown();
+    EXPECT_EQ(ended.load(), count);
+}
+
+TEST_P(Sleep, TheDeadlineAndTheStopRace) {
+    Random random(stress_seed());
+    auto two = runtime(2);
+    const auto handle = two.handle();
+    unsigned slept = 0;
+    const unsigned rounds = scaled(3000, 500);
+    for (unsigned round = 0; round < rounds; ++round) {
+        Event sleeping;
+        const auto duration = std::chrono::microseconds(random.below(60));
+        auto sleeper = handle.spawn_pinned(0, [&]() -> Task<std::error_code> {
+            sleeping.set();
+            auto inner = sleep_and_tell(duration);
+            co_return co_await std::move(inner);
+        });
+        sleeping.wait();
+        spin_for(std::chrono::microseconds(random.below(120)));
+        sleeper.request_stop();
+        const auto error = sleeper.get();
+        ASSERT_TRUE(!error || error == std::errc::operation_canceled);
+        slept += error ? 0 : 1;
+    }
+    RecordProperty("slept", static_cast<int>(slept));
+}
+
+TEST_P(Sleep, TimersFiredCountsThoseThatCameDue) {
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    std::vector<JoinHandle<std::error_code>> sleepers;
+    for (int i = 0; i < 10; ++i) {
+        sleepers.push_back(handle.spawn_pinned(0, sleep_and_tell(1ms)));
+    }
+    for (auto& sleeper : sleepers) {
+        EXPECT_FALSE(sleeper.get());
+    }
+    finish_step(handle, 0);
+    EXPECT_EQ(handle.stats_snapshot().timers_fired, 10U);
+}
+
+}  // namespace
+}  // namespace spargio::test

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// Tests of how the runtime's threads start: no signals, a name that keeps its number.
+#include "threads.hpp"
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <thread>
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <gtest/gtest.h>
+
+namespace spargio::detail {
+namespace {
+
+sigset_t blocked_signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    pthread_sigmask(SIG_SETMASK, nullptr, &set);
+    return set;
+}
+
+TEST(SignalsBlocked, HoldsForTheThreadsThatStartMeanwhile) {
+    const sigset_t before = blocked_signals();
+    {
+        const SignalsBlocked guard;
+        std::thread([] {
+            const sigset_t set = blocked_signals();
+            for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGALRM, SIGCHLD, SIGPROF}) {
+                EXPECT_EQ(sigismember(&set, signal), 1) << signal;
+            }
+        }).join();
+    }
+    const sigset_t after = blocked_signals();
+    for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGALRM}) {
+        EXPECT_EQ(sigismember(&after, signal), sigismember(&before, signal)) << signal;
+    }
+}
+
+std::string name_given(const std::string& prefix, std::uint64_t number) {
+    std::string name;
+    std::thread([&] {
+        name_this_thread(prefix, number);
+        std::array<char, 64> buffer{};
+        pthread_getname_np(pthread_self(), buffer.data(), buffer.size());
+        name = buffer.data();
+    }).join();
+    return name;
+}
+
+TEST(NameThisThread, IsPrefixAndNumber) {
+    EXPECT_EQ(name_given("spargio-shard", 0), "spargio-shard-0");
+    EXPECT_EQ(name_given("io", 12), "io-12");
+    EXPECT_EQ(name_given("", 3), "-3");
+}
+
+TEST(NameThisThread, ALongPrefixIsCutAndTheNumberIsNot) {
+    EXPECT_EQ(name_given("spargio-shard", 10), "spargio-shar-10");
+    EXPECT_EQ(name_given("a-prefix-of-many-characters", 65533), "a-prefix--65533");
+    EXPECT_EQ(name_given("prefix", 12'345'678'901'234), "-12345678901234");
+}
+
+}  // namespace
+}  // namespace spargio::detail
