@@ -39,6 +39,10 @@ def workload_and_runtime(run_name):
     return parts[0] + arguments, runtime
 
 
+def registration_order(entry):
+    return entry.get("family_index", 0), entry.get("per_family_instance_index", 0)
+
+
 def figure(entry):
     for counter in COUNTERS:
         if counter in entry:
@@ -107,8 +111,8 @@ def print_file(path):
     print_environment(report["context"])
     workloads = defaultdict(dict)
     failures = {}
-    # Interleaved repetitions come in any order; the families are numbered as they were registered.
-    for entry in sorted(report["benchmarks"], key=lambda one: one.get("family_index", 0)):
+    # Interleaved repetitions come in any order; what was registered first is shown first.
+    for entry in sorted(report["benchmarks"], key=registration_order):
         if entry.get("run_type") == "aggregate":
             continue
         workload, runtime = workload_and_runtime(entry["run_name"])

@@ -224,10 +224,10 @@ RuntimeStats RuntimeCore::stats() const {
     }
     for (const auto& shard : shards) {
         const auto& counters = shard->counters;
-        stats.shard_command_depths.push_back(shard->inbox.depth() + counters.ready.load(std::memory_order_relaxed) +
-                                             shard->stealable.size());
-        stats.spawn_pinned_submitted +=
-            counters.spawned_pinned.get() + shard->foreign_pinned.load(std::memory_order_relaxed);
+        const auto begun = counters.begun_pinned.get();  // Before the spawns, for the same reason.
+        const auto pinned = counters.spawned_pinned.get() + shard->inbox_pinned.load(std::memory_order_relaxed);
+        stats.shard_command_depths.push_back((pinned > begun ? pinned - begun : 0) + shard->stealable.size());
+        stats.spawn_pinned_submitted += pinned;
         stats.spawn_stealable_submitted +=
             counters.spawned_stealable.get() + shard->foreign_stealable.load(std::memory_order_relaxed);
         stats.stealable_executed += counters.stealable_executed.get();

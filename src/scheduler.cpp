@@ -40,11 +40,7 @@ void submit_pinned(Shard& target, Shard* here, TaskHeader* task) noexcept {
         refuse_task(task, RuntimeError::Closed);
         return;
     }
-    if (here != nullptr) {
-        here->counters.spawned_pinned.add();
-    } else {
-        target.foreign_pinned.fetch_add(1, std::memory_order_relaxed);
-    }
+    target.inbox_pinned.fetch_add(1, std::memory_order_relaxed);
     if (pushed == Push::WasEmpty) {
         wake_shard(target, here);
     }

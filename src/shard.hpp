@@ -25,8 +25,9 @@ namespace spargio::detail {
 
 /// Written by the shard's thread only, read by stats_snapshot().
 struct ShardCounters {
-    Counter spawned_pinned;  // Accepted spawns whose spawner is this shard.
+    Counter spawned_pinned;  // Accepted pinned spawns of this shard for itself.
     Counter spawned_stealable;
+    Counter begun_pinned;        // Pinned tasks whose first step ran here, or that were destroyed before it.
     Counter ended;               // Tasks that ended here, destroyed ones included.
     Counter stealable_executed;  // Stealable tasks whose first step ran here.
     Counter stealable_stolen;
@@ -37,7 +38,6 @@ struct ShardCounters {
     Counter late_wakes;
     Counter timers_fired;
     Counter cq_overflows;
-    atomic<std::uint64_t> ready{0};  // Length of the run queue, set once per turn.
 };
 
 class Shard final : public Executor {
@@ -52,7 +52,7 @@ public:
     Inbox inbox;
     ParkState park_state;
     StealQueue stealable;
-    atomic<std::uint64_t> foreign_pinned{0};     // Accepted spawns of foreign threads and of other shards; a count.
+    atomic<std::uint64_t> inbox_pinned{0};       // Accepted pinned spawns of other threads and shards; a count.
     atomic<std::uint64_t> foreign_stealable{0};  // The same for stealable ones queued here.
     std::unique_ptr<Driver> driver;              // Set before start() returns, until all threads are joined.
     // The shutdown's flag: a part of what a parking shard looks at, so it is sequentially consistent like the queues.

@@ -177,6 +177,7 @@ void Shard::end_tasks() noexcept {
                 destroy_chain(task);
             } else {
                 destroy_frame(task);
+                counters.begun_pinned.add(task->kind == TaskKind::Pinned ? 1 : 0);
             }
             task->outcome = Outcome::Canceled;
             counters.ended.add();

@@ -12,11 +12,8 @@ StopLink::StopState* state_of(std::uintptr_t own, std::uintptr_t tag) noexcept {
 
 }  // namespace
 
-StopLink::~StopLink() {
-    const auto own = word_.load(std::memory_order_acquire);
-    if ((own & kShared) != 0) {
-        delete state_of(own, kShared);
-    }
+void StopLink::destroy_shared() noexcept {
+    delete state_of(word_.load(std::memory_order_acquire), kShared);
 }
 
 atomic<std::uintptr_t>& StopLink::shared_word(std::uintptr_t own) noexcept {

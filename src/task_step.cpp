@@ -61,6 +61,7 @@ void Shard::adopt(TaskHeader* task) noexcept {
         const std::lock_guard lock(stealable_live_mutex);
         stealable_live.insert(task);
     } else {
+        counters.begun_pinned.add();
         pinned_live.insert(task);
     }
 }

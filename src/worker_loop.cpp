@@ -27,7 +27,6 @@ void Shard::run() noexcept {
         }
         driver->poll();
         fire_timers();
-        counters.ready.store(ready.size(), std::memory_order_relaxed);
         if (ready.empty() && stealable.size() == 0) {
             idle();
         }

@@ -14,7 +14,7 @@ namespace spargio {
 /// pending, live or depth are gauges. When the runtime is at rest, ring_msgs_submitted = ring_msgs_completed +
 /// ring_msgs_failed, pending_native_ops = 0 and tasks_live = 0.
 struct RuntimeStats {
-    /// Gauge, one entry per shard: work items that wait in the shard's inbox and queues for their turn.
+    /// Gauge, one entry per shard: spawned tasks queued there that have not had their first step yet.
     std::vector<std::uint64_t> shard_command_depths;
 
     /// Tasks accepted for one fixed shard: pinned, round robin, sticky, and those spawned locally.

@@ -10,6 +10,7 @@
 
 #include "spargio/spargio.hpp"
 #include "support/child_process.hpp"
+#include "support/stress.hpp"
 #include "support/workloads.hpp"
 
 #if SPARGIO_ASAN
@@ -17,6 +18,9 @@
 extern "C" const char* __asan_default_options() {
     return "detect_leaks=0";
 }
+#elif SPARGIO_TSAN
+// Without the second that it gives other threads to race with the exit.
+extern "C" const char* __tsan_default_options() { return "atexit_sleep_ms=0"; }
 #endif
 
 namespace spargio::test {
@@ -84,7 +88,7 @@ TEST(ExitUnderLoad, EndsTheProcessFromAnywhere) {
             for (const char* who : {"main", "task", "stealable", "job"}) {
                 for (const char* how : {"exit", "quick"}) {
                     const std::string words = std::string(backend) + ' ' + place + ' ' + who + ' ' + how;
-                    for (int round = 0; round < 5; ++round) {
+                    for (unsigned round = 0; round < scaled(5, 2); ++round) {
                         EXPECT_EQ(run_self(words), "exit 7") << words;
                     }
                 }

@@ -18,6 +18,7 @@
 #include "support/backend_test.hpp"
 #include "support/child_process.hpp"
 #include "support/process_gauges.hpp"
+#include "support/stress.hpp"
 #include "support/workloads.hpp"
 
 #if SPARGIO_ASAN
@@ -25,6 +26,9 @@
 extern "C" const char* __asan_default_options() {
     return "detect_leaks=0";
 }
+#elif SPARGIO_TSAN
+// Without the second that it gives other threads to race with the exit.
+extern "C" const char* __tsan_default_options() { return "atexit_sleep_ms=0"; }
 #endif
 
 namespace spargio::test {

@@ -191,17 +191,16 @@ TEST_P(Sleep, InAnAwaitedTaskIsCanceledByTheStopOfItsRoot) {
 
 TEST_P(Sleep, ThatIsOverIsNotCanceled) {
     auto one = runtime(1);
-    auto task = one.handle().spawn_pinned(0, []() -> Task<std::error_code> {
-        const auto first = co_await sleep_for(1ms);
-        EXPECT_TRUE(first.has_value());
-        const auto token = co_await this_task::stop_token();
-        while (!token.stop_requested()) {
-            co_await yield();
-        }
-        co_return first.error();
+    Event over;
+    auto task = one.handle().spawn_pinned(0, [&]() -> Task<std::error_code> {
+        const auto slept = co_await sleep_for(1ms);
+        over.set();
+        static_cast<void>(co_await sleep_for(1h));
+        co_return slept.error();
     });
+    over.wait();
     task.request_stop();
-    static_cast<void>(task.get());
+    EXPECT_FALSE(task.get());
 }
 
 TEST_P(Sleep, OfAStealableTaskEndsOnAShardOfItsRuntime) {

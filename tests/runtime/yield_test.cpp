@@ -145,13 +145,13 @@ TEST_P(Yield, TwoTasksThatYieldToEachOtherDoNotDelayAForeignSpawn) {
         }
         for (const auto spawned : {TaskPlacement::pinned(0), TaskPlacement::stealable()}) {
             std::vector<std::uint64_t> waited;
-            for (int sample = 0; sample < 101; ++sample) {
+            for (int sample = 0; sample < 31; ++sample) {
                 const auto before = turns.load();
                 auto task = handle.spawn_with_placement(spawned, [&] { return turns.load(); });
                 waited.push_back(task.get() - before);
             }
-            std::nth_element(waited.begin(), waited.begin() + 50, waited.end());
-            EXPECT_LT(waited[50], 5000U);  // A turn is far below a microsecond.
+            std::nth_element(waited.begin(), waited.begin() + 15, waited.end());
+            EXPECT_LT(waited[15], 5000U);  // A turn is far below a microsecond.
         }
         stop.store(true);
         for (auto& task : pair) {

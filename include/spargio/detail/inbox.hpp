@@ -53,16 +53,7 @@ public:
             oldest_first = following;
             ++count;
         }
-        taken_.store(taken_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
         return count;
-    }
-
-    /// Items waiting; a gauge for statistics, exact at rest.
-    [[nodiscard]] std::uint64_t depth() const noexcept {
-        // taken_ first: read the other way round, a take in between would make the difference negative.
-        const auto taken = taken_.load(std::memory_order_relaxed);
-        const auto pushed = pushed_.load(std::memory_order_relaxed);
-        return pushed > taken ? pushed - taken : 0;
     }
 
 private:
@@ -78,13 +69,10 @@ private:
             // Publishes the item's contents to take_all(), and comes before the producer's look at the park state.
         } while (!head_.compare_exchange_weak(head, reinterpret_cast<std::uintptr_t>(item) | (head & kClosed),
                                               std::memory_order_seq_cst, std::memory_order_relaxed));
-        pushed_.fetch_add(1, std::memory_order_relaxed);  // The line is ours now: the cheapest moment to count.
         return (head & ~kClosed) == 0 ? Push::WasEmpty : Push::Queued;
     }
 
     alignas(cache_line) atomic<std::uintptr_t> head_{0};  // Producers and consumer; bit 0 = closed.
-    atomic<std::uint64_t> pushed_{0};                     // Producers; a count, orders nothing.
-    alignas(cache_line) atomic<std::uint64_t> taken_{0};  // Consumer writes, statistics read; orders nothing.
 };
 
 }  // namespace spargio::detail

@@ -41,7 +41,11 @@ public:
     StopLink() = default;
     StopLink(const StopLink&) = delete;
     StopLink& operator=(const StopLink&) = delete;
-    ~StopLink();
+    ~StopLink() {
+        if ((word_.load(std::memory_order_acquire) & kShared) != 0) [[unlikely]] {
+            destroy_shared();
+        }
+    }
 
     /// Task, before it publishes `w` to a completer. False: a stop came first, do not wait.
     [[nodiscard]] bool arm(Wait* w) noexcept {
@@ -108,6 +112,7 @@ private:
         return (own & kShared) == 0 ? word_ : shared_word(own);
     }
     [[nodiscard]] const atomic<std::uintptr_t>& word() const noexcept { return const_cast<StopLink*>(this)->word(); }
+    void destroy_shared() noexcept;
     static atomic<std::uintptr_t>& shared_word(std::uintptr_t own) noexcept;
 
     // Writers: the task (arm, shared_state), its completer (disarm), cancellers. Each hand-over of *w is a release by
