@@ -14,12 +14,12 @@ function(spargio_own_target target)
         target_compile_options(${target} PRIVATE -Werror)
     endif()
     if(SPARGIO_SANITIZE)
+        # Public for the build tree only: a program that links an instrumented library needs the runtime too.
+        set(flags -fsanitize=${SPARGIO_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
         if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND SPARGIO_SANITIZE MATCHES "undefined")
             # Clang 14 cannot emit this check for coroutines ("Cannot represent a difference across sections").
             list(APPEND flags -fno-sanitize=function)
         endif()
-        # Public for the build tree only: a program that links an instrumented library needs the runtime too.
-        set(flags -fsanitize=${SPARGIO_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
         target_compile_options(${target} PUBLIC "$<BUILD_INTERFACE:${flags}>")
         target_link_options(${target} PUBLIC $<BUILD_INTERFACE:-fsanitize=${SPARGIO_SANITIZE}>)
     endif()

@@ -31,7 +31,7 @@ int fault(int (UringFaults::*hook)() noexcept) noexcept {
 }
 
 // liburing maps and unmaps by raw system calls, so a race checker does not see that a new ring at an old ring's address
-// is another one. Release after an unmap, acquire after a map tells it; nothing else depends on it.
+// is another one. Release before an unmap, acquire after a map tells it; nothing else depends on it.
 atomic<std::uint32_t> rings_unmapped{0};
 
 /// A rung of the ladder of set-up flags, best first.
@@ -260,8 +260,8 @@ Uring::~Uring() {
 
 void Uring::close() noexcept {
     if (std::exchange(open_, false)) {
-        io_uring_queue_exit(&ring_);
         rings_unmapped.fetch_add(1, std::memory_order_release);
+        io_uring_queue_exit(&ring_);
     }
 }
 

@@ -19,8 +19,10 @@ extern "C" const char* __asan_default_options() {
     return "detect_leaks=0";
 }
 #elif SPARGIO_TSAN
-// Without the second that it gives other threads to race with the exit.
-extern "C" const char* __tsan_default_options() { return "atexit_sleep_ms=0"; }
+// Nor is a thread that has ended and that nobody joins any more. And no second for other threads to race with the exit.
+extern "C" const char* __tsan_default_options() {
+    return "report_thread_leaks=0:atexit_sleep_ms=0";
+}
 #endif
 
 namespace spargio::test {

@@ -28,7 +28,9 @@ extern "C" const char* __asan_default_options() {
 }
 #elif SPARGIO_TSAN
 // Without the second that it gives other threads to race with the exit.
-extern "C" const char* __tsan_default_options() { return "atexit_sleep_ms=0"; }
+extern "C" const char* __tsan_default_options() {
+    return "atexit_sleep_ms=0";
+}
 #endif
 
 namespace spargio::test {

@@ -111,8 +111,7 @@ TEST_P(Blocking, TenThousandJobsNeverExceedTheBound) {
         jobs.push_back(handle.spawn_blocking([&] {
             const int now = running.fetch_add(1) + 1;
             int seen = most.load();
-            while (seen < now && !most.compare_exchange_weak(seen, now)) {
-            }
+            while (seen < now && !most.compare_exchange_weak(seen, now)) {}
             ran.fetch_add(1);
             running.fetch_sub(1);
         }));

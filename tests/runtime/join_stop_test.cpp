@@ -114,11 +114,14 @@ TEST_P(JoinStop, AwaitThrowsOperationCanceledAndTheChildRunsOn) {
 }
 
 TEST_P(JoinStop, AJoinerThatWasStoppedBeforeDoesNotWait) {
+    Event never;
+    Event stopped;
+    Event stopped_too;
+    Event joining;
+    Event go;
     auto one = runtime(1);
     const auto handle = one.handle();
     const NoLateWakes all_woken(handle);
-    Event never;
-    Event stopped;
     auto joiner = handle.spawn_pinned(0, [&]() -> Task<Seen> {
         stopped.wait();  // Blocks its shard, so that the stop surely comes before the join.
         auto child = handle.spawn_pinned(0, number_after(never, 7));
@@ -134,9 +137,6 @@ TEST_P(JoinStop, AJoinerThatWasStoppedBeforeDoesNotWait) {
     never.set();
     EXPECT_EQ(seen.child.get(), 7);
 
-    Event stopped_too;
-    Event joining;
-    Event go;
     auto awaiter = handle.spawn_pinned(0, [&]() -> Task<std::error_code> {
         stopped_too.wait();
         auto waits = await_once(handle.spawn_pinned(0, number_after(go, 7)), joining);
@@ -184,11 +184,11 @@ TEST_P(JoinStop, AStoppedJoinerOfARefusedSpawnGetsTheReason) {
 }
 
 TEST_P(JoinStop, AStopReachesTheJoinOfAnAwaitedTask) {
+    Event go;
+    Event joining;
     auto one = runtime(1);
     const auto handle = one.handle();
     const NoLateWakes all_woken(handle);
-    Event go;
-    Event joining;
     auto joiner = handle.spawn_pinned(0, [&]() -> Task<std::error_code> {
         auto inner = await_once(handle.spawn_pinned(0, number_after(go, 1)), joining);
         co_return co_await std::move(inner);

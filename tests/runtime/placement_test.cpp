@@ -206,15 +206,13 @@ TEST_P(Placement, StealablePreferredRunsOnItsShardWhenTheOthersAreBusy) {
     for (ShardId preferred = 0; preferred < 3; ++preferred) {
         Event release;
         Latch blocked(2);
+        std::vector<JoinHandle<void>> blockers;
         for (ShardId shard = 0; shard < 3; ++shard) {
             if (shard != preferred) {
-                handle
-                    .spawn_pinned(shard,
-                                  [&] {
-                                      blocked.arrive();
-                                      release.wait();
-                                  })
-                    .detach();
+                blockers.push_back(handle.spawn_pinned(shard, [&] {
+                    blocked.arrive();
+                    release.wait();
+                }));
             }
         }
         blocked.wait();
@@ -223,6 +221,9 @@ TEST_P(Placement, StealablePreferredRunsOnItsShardWhenTheOthersAreBusy) {
                   preferred);
         EXPECT_EQ(handle.spawn_stealable(shard_here).get(), preferred);
         release.set();
+        for (auto& blocker : blockers) {
+            blocker.get();  // They use this round's event and latch.
+        }
     }
 }
 

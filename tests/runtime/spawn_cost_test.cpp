@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a spawn, a join, an await and a wait allocate once a runtime is warm: nothing but frames, and those come from a pool.
+// What a spawn, a join, an await and a wait allocate once a runtime is warm: nothing but frames, and those come from a
+// pool.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -31,7 +32,9 @@ protected:
 };
 SPARGIO_ON_BOTH_BACKENDS(SpawnCost);
 
-Task<int> ready(int number) { co_return number; }
+Task<int> ready(int number) {
+    co_return number;
+}
 
 TEST_P(SpawnCost, TheCounterWorks) {
     const auto before = allocations();
@@ -117,10 +120,10 @@ TEST_P(SpawnCost, AStopRequestWithoutAToken) {
     auto one = runtime(1);
     const auto handle = one.handle();
     EXPECT_EQ(allocations_of([&] {
-        auto task = handle.spawn_pinned(0, [] {});
-        task.request_stop();
-        task.get();
-    }),
+                  auto task = handle.spawn_pinned(0, [] {});
+                  task.request_stop();
+                  task.get();
+              }),
               0U);
 }
 

@@ -19,8 +19,12 @@ namespace {
 class Spawnables : public BackendTest {};
 SPARGIO_ON_BOTH_BACKENDS(Spawnables);
 
-Task<int> seven() { co_return 7; }
-int eight() { return 8; }
+Task<int> seven() {
+    co_return 7;
+}
+int eight() {
+    return 8;
+}
 
 struct Functor {
     int operator()() const { return 9; }

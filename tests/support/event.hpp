@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <memory>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -20,7 +21,7 @@ namespace spargio::test {
 
 /// Set once, by any thread. wait() blocks the thread, on purpose also that of a shard; async_wait() suspends the task,
 /// so that its shard goes on and may fall asleep. Made of nothing but the public contract: a task that waits joins a
-/// child that sleeps for ever, and set() stops that child.
+/// child that sleeps for ever, and set() stops that child. Who waits or sets already may outlive the event.
 class Event {
 public:
     Event() = default;
@@ -28,74 +29,87 @@ public:
     Event& operator=(const Event&) = delete;
 
     void set() {
-        // All of it under the lock: a waiter, and with it the event, cannot be gone before the last line.
-        const std::lock_guard lock(mutex_);
-        set_ = true;
-        changed_.notify_all();
-        for (Waiter* waiter : waiters_) {
+        const auto state = state_;
+        const std::lock_guard lock(state->mutex);
+        state->set = true;
+        state->changed.notify_all();
+        for (const Waiter* waiter : state->waiters) {
             waiter->sleeper.request_stop();
         }
     }
 
-    [[nodiscard]] bool is_set() const {
-        const std::lock_guard lock(mutex_);
-        return set_;
-    }
+    [[nodiscard]] bool is_set() const { return state_->is_set(); }
 
     void wait() const {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [this] { return set_; });
+        const auto state = state_;
+        std::unique_lock lock(state->mutex);
+        state->changed.wait(lock, [&] { return state->set; });
     }
 
     /// Whether it was set in time.
     [[nodiscard]] bool wait_for(std::chrono::milliseconds limit) const {
-        std::unique_lock lock(mutex_);
-        return changed_.wait_for(lock, limit, [this] { return set_; });
+        const auto state = state_;
+        std::unique_lock lock(state->mutex);
+        return state->changed.wait_for(lock, limit, [&] { return state->set; });
     }
 
     /// True once the event is set; false when the waiting task was stopped before.
-    Task<bool> async_wait() {
+    [[nodiscard]] Task<bool> async_wait() const { return wait_in_task(state_); }
+
+private:
+    struct Waiter;
+
+    struct State {
+        [[nodiscard]] bool is_set() const {
+            const std::lock_guard lock(mutex);
+            return set;
+        }
+
+        mutable std::mutex mutex;
+        std::condition_variable changed;
+        std::vector<const Waiter*> waiters;
+        bool set = false;
+    };
+
+    /// Leaves the list when its task goes on, or is destroyed.
+    struct Waiter {
+        Waiter(std::shared_ptr<State> awaited, JoinHandle<void> child)
+            : state(std::move(awaited)), sleeper(std::move(child)) {}
+        Waiter(const Waiter&) = delete;
+        Waiter& operator=(const Waiter&) = delete;
+        ~Waiter() {
+            const std::lock_guard lock(state->mutex);
+            std::erase(state->waiters, this);
+            sleeper.request_stop();
+        }
+
+        [[nodiscard]] bool enter() {
+            const std::lock_guard lock(state->mutex);
+            if (!state->set) {
+                state->waiters.push_back(this);
+            }
+            return !state->set;
+        }
+
+        const std::shared_ptr<State> state;
+        JoinHandle<void> sleeper;
+    };
+
+    static Task<bool> wait_in_task(std::shared_ptr<State> state) {
         {
-            Waiter waiter(*this, ShardCtx::current()->spawn_local(sleep_for_ever()));
+            Waiter waiter(state, ShardCtx::current()->spawn_local(sleep_for_ever()));
             if (waiter.sleeper.spawn_error()) {
                 co_await sleep_for_ever();  // The runtime shuts down, and will destroy the waiting task.
             } else if (waiter.enter()) {
                 static_cast<void>(co_await waiter.sleeper.join());
             }
         }
-        co_return is_set();
+        co_return state->is_set();
     }
-
-private:
-    /// Leaves the list when its task goes on, or is destroyed.
-    struct Waiter {
-        Waiter(Event& awaited, JoinHandle<void> child) : event(awaited), sleeper(std::move(child)) {}
-        Waiter(const Waiter&) = delete;
-        Waiter& operator=(const Waiter&) = delete;
-        ~Waiter() {
-            const std::lock_guard lock(event.mutex_);
-            std::erase(event.waiters_, this);
-            sleeper.request_stop();
-        }
-
-        [[nodiscard]] bool enter() {
-            const std::lock_guard lock(event.mutex_);
-            if (!event.set_) {
-                event.waiters_.push_back(this);
-            }
-            return !event.set_;
-        }
-
-        Event& event;
-        JoinHandle<void> sleeper;
-    };
 
     static Task<> sleep_for_ever() { static_cast<void>(co_await sleep_for(std::chrono::hours::max())); }
 
-    mutable std::mutex mutex_;
-    mutable std::condition_variable changed_;
-    std::vector<Waiter*> waiters_;
-    bool set_ = false;
+    std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
 /// An event that the last of `count` arrivals sets.
@@ -120,7 +134,7 @@ public:
     [[nodiscard]] bool is_open() const { return event_.is_set(); }
     void wait() const { event_.wait(); }
     [[nodiscard]] bool wait_for(std::chrono::milliseconds limit) const { return event_.wait_for(limit); }
-    Task<bool> async_wait() { return event_.async_wait(); }
+    [[nodiscard]] Task<bool> async_wait() const { return event_.async_wait(); }
 
 private:
     Event event_;

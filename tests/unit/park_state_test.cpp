@@ -11,7 +11,9 @@
 
 #include <gtest/gtest.h>
 
+#include "spargio/detail/inbox.hpp"
 #include "spargio/detail/seams.hpp"
+#include "spargio/detail/work_item.hpp"
 #include "start_line.hpp"
 #include "support/stress.hpp"
 
@@ -62,37 +64,69 @@ TEST(ParkState, EachSleepHasItsOwnBell) {
     }
 }
 
-TEST(ParkState, OfRacingWakersOneRings) {
-    constexpr int kRounds = 2'000;
-    constexpr int kWakers = 4;
+TEST(ParkState, OfTwoRacingWakersOneRings) {
+    const unsigned rounds = test::scaled(30'000, 5'000);
+    const auto seed = test::stress_seed();
     ParkState state;
-    std::atomic<int> bells{0};
-    test::StartLine line(kWakers + 1);
-    std::vector<std::thread> wakers;
-    for (int i = 0; i < kWakers; ++i) {
-        wakers.emplace_back([&] {
-            for (int round = 0; round < kRounds; ++round) {
-                line.arrive_and_wait();
-                if (state.notify()) {
-                    bells.fetch_add(1);
-                }
-                line.arrive_and_wait();
-            }
-        });
-    }
-    int wrong = 0;
-    for (int round = 0; round < kRounds; ++round) {
-        bells.store(0);
+    bool other_rings = false;
+    test::StartLine line(2);
+    std::thread other([&] {
+        RandomSource random(seed + 1);
+        for (unsigned round = 0; round < rounds; ++round) {
+            line.arrive_and_wait();
+            test::spin(random.below(3));
+            other_rings = state.notify();
+            line.arrive_and_wait();
+        }
+    });
+    RandomSource random(seed);
+    unsigned wrong = 0;
+    for (unsigned round = 0; round < rounds; ++round) {
         state.prepare();
         line.arrive_and_wait();
+        test::spin(random.below(3));
+        const bool rings = state.notify();
         line.arrive_and_wait();
-        wrong += bells.load() != 1 ? 1 : 0;
+        wrong += rings == other_rings ? 1 : 0;
         wrong += state.resume() != Woken::Notified ? 1 : 0;
     }
-    for (auto& waker : wakers) {
-        waker.join();
+    other.join();
+    EXPECT_EQ(wrong, 0U);
+}
+
+// The handshake at its core, with the queue that shards use: one store and one load on each side, at the same time.
+TEST(ParkState, TheSleeperSeesTheItemOrTheWakerSeesTheSleeper) {
+    const unsigned rounds = test::scaled(50'000, 5'000);
+    const auto seed = test::stress_seed();
+    ParkState state;
+    Inbox inbox;
+    WorkItem item([](WorkItem*, Shard*) noexcept {});
+    bool rings = false;
+    test::StartLine line(2);
+    std::thread waker([&] {
+        RandomSource random(seed + 1);
+        for (unsigned round = 0; round < rounds; ++round) {
+            line.arrive_and_wait();
+            test::spin(random.below(4));
+            rings = inbox.try_push(&item) == Push::WasEmpty && state.notify();
+            line.arrive_and_wait();
+        }
+    });
+    RandomSource random(seed);
+    unsigned wrong = 0;
+    for (unsigned round = 0; round < rounds; ++round) {
+        line.arrive_and_wait();
+        test::spin(random.below(4));
+        state.prepare();
+        const bool sleeps = inbox.empty();
+        line.arrive_and_wait();
+        wrong += sleeps && !rings ? 1 : 0;
+        wrong += (state.resume() == Woken::Notified) != rings ? 1 : 0;
+        WorkList out;
+        wrong += inbox.take_all(out) != 1 ? 1 : 0;
     }
-    EXPECT_EQ(wrong, 0);
+    waker.join();
+    EXPECT_EQ(wrong, 0U);
 }
 
 TEST(ParkState, ASleeperLearnsOfEveryBellThatSomebodyTookUponHimself) {

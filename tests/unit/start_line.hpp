@@ -9,8 +9,8 @@
 
 namespace spargio::test {
 
-/// A barrier that spins: one that sleeps wakes its threads one after the other, and the race that a test is after is over
-/// before the second one runs. After a while it offers the CPU, so it works with fewer CPUs than threads.
+/// A barrier that spins: one that sleeps wakes its threads one after the other, and the race that a test is after is
+/// over before the second one runs. After a while it offers the CPU, so it works with fewer CPUs than threads.
 class StartLine {
 public:
     explicit StartLine(unsigned parties) noexcept : parties_(parties) {}

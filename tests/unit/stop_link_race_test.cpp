@@ -22,10 +22,10 @@ namespace {
 
 void cancel_nothing(Wait*, TaskHeader*) noexcept {}
 
-// The wait is armed: whoever of the two comes first, one of them schedules the task, and the canceller never holds a wait
-// whose task runs again.
+// The wait is armed: whoever of the two comes first, one of them schedules the task, and the canceller never holds a
+// wait whose task runs again.
 TEST(StopLinkRace, ACompleterAndACancellerAgree) {
-    const unsigned rounds = test::scaled(30'000, 5'000);
+    const unsigned rounds = test::scaled(50'000, 5'000);
     const auto seed = test::stress_seed();
     std::unique_ptr<StopLink> link;
     Wait wait(&cancel_nothing);
@@ -37,10 +37,10 @@ TEST(StopLinkRace, ACompleterAndACancellerAgree) {
         RandomSource random(seed + 1);
         for (unsigned round = 0; round < rounds; ++round) {
             line.arrive_and_wait();
-            test::spin(random.below(30));
+            test::spin(random.below(8));
             held = link->request() != nullptr;
             if (held) {
-                test::spin(random.below(10));
+                test::spin(random.below(4));
                 lets_go.store(true);
                 if (link->finish_cancel()) {
                     schedules.fetch_add(1);
@@ -61,7 +61,7 @@ TEST(StopLinkRace, ACompleterAndACancellerAgree) {
         lets_go.store(false);
         ASSERT_TRUE(link->arm(&wait));
         line.arrive_and_wait();
-        test::spin(random.below(30));
+        test::spin(random.below(8));
         const bool disarmed = link->disarm(&wait);
         const bool alone = !lets_go.load();
         if (disarmed) {
