@@ -254,8 +254,8 @@ TEST_P(Blocking, AtAShutdownQueuedJobsAreCanceledAndRunningOnesAwaited) {
 TEST_P(Blocking, ThreadsEndWithTheRuntime) {
     ASSERT_TRUE(threads_fall_to(1 + SPARGIO_TSAN));
     {
-        auto one = builder(1).blocking_threads(8).build();
         Latch together(8);
+        auto one = builder(1).blocking_threads(8).build();
         for (int i = 0; i < 8; ++i) {
             one.handle().spawn_blocking([&] { together.arrive_and_wait(); }).detach();
         }
@@ -266,8 +266,8 @@ TEST_P(Blocking, ThreadsEndWithTheRuntime) {
 
 TEST_P(Blocking, IdleThreadsEndAfterAWhile) {
     ASSERT_TRUE(threads_fall_to(1 + SPARGIO_TSAN));
-    auto one = builder(1).blocking_threads(4).build();
     Latch together(4);
+    auto one = builder(1).blocking_threads(4).build();
     for (int i = 0; i < 4; ++i) {
         one.handle().spawn_blocking([&] { together.arrive_and_wait(); }).detach();
     }

@@ -240,13 +240,13 @@ TEST_P(BusyShard, ASuspendedTaskWhoseShardBecameBusyGoesOnElsewhere) {
 }
 
 TEST_P(BusyShard, AStoppedTaskWhoseShardBecameBusyGoesOnElsewhere) {
-    auto two_shards = runtime(2);
-    const auto handle = two_shards.handle();
-    const NoLateWakes all_woken(handle);
     Event never;
     Event suspended;
     Event moved_on;
     Event blocked;
+    auto two_shards = runtime(2);
+    const auto handle = two_shards.handle();
+    const NoLateWakes all_woken(handle);
     auto child = handle.spawn_pinned(1, [&]() -> Task<> { co_await never.async_wait(); });
     auto waiter = handle.spawn_stealable([&]() -> Task<> {
         static_cast<void>(co_await resume_on(0));
@@ -264,7 +264,6 @@ TEST_P(BusyShard, AStoppedTaskWhoseShardBecameBusyGoesOnElsewhere) {
     waiter.request_stop();
     waiter.get();
     blocker.get();
-    never.set();
 }
 
 TEST_P(BusyShard, AYieldingTaskIsTakenFromAShardThatBecameBusy) {
