@@ -2,6 +2,7 @@
 // RuntimeBuilder's setters, and the build.
 #include "spargio/runtime_builder.hpp"
 
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -124,11 +125,15 @@ Runtime RuntimeBuilder::build() const {
 }
 
 Result<Runtime> RuntimeBuilder::try_build() const {
-    auto built = build_core(*options_);
-    if (built.failure) {
-        return built.failure->code;
+    try {
+        auto built = build_core(*options_);
+        if (built.failure) {
+            return built.failure->code;
+        }
+        return Runtime(std::move(built.core));
+    } catch (const std::bad_alloc&) {
+        return std::make_error_code(std::errc::not_enough_memory);
     }
-    return Runtime(std::move(built.core));
 }
 
 }  // namespace spargio

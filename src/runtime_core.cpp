@@ -2,10 +2,12 @@
 // Starting a runtime's shards; references, statistics, the hook.
 #include "runtime_core.hpp"
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstdio>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -87,9 +89,23 @@ std::optional<BuildFailure> set_affinity(const RuntimeOptions& options, ShardId 
                             " cannot be set; name CPUs that exist and that this process may use (taskset -p)"};
 }
 
+/// Short enough to need no memory itself.
+BuildFailure no_memory() noexcept {
+    return {std::make_error_code(std::errc::not_enough_memory), "out of memory"};
+}
+
+/// What `body` returns; where memory runs out on the way, that.
+template <class F>
+std::optional<BuildFailure> failure_or_no_memory(F&& body) noexcept {
+    try {
+        return body();
+    } catch (const std::bad_alloc&) {
+        return no_memory();
+    }
+}
+
 void default_unhandled(const std::exception_ptr& error) noexcept {
     const char* what = "of a type that is no std::exception";
-    std::string text;
     try {
         std::rethrow_exception(error);
     } catch (const std::exception& known) {
@@ -150,27 +166,12 @@ std::optional<BuildFailure> RuntimeCore::start_shards(BackendKind kind) {
     for (std::size_t i = 0; i < *options.shards; ++i) {
         shards.push_back(std::make_unique<Shard>(*this, static_cast<ShardId>(i)));
     }
+    threads_.reserve(shards.size());
     const auto gate = std::make_shared<StartGate>();
-    std::optional<BuildFailure> thread_failure;
-    {
-        const SignalsBlocked blocked;
-        threads_.reserve(shards.size());
-        for (auto& shard : shards) {
-            try {
-                threads_.emplace_back([this, gate, &shard = *shard] { shard_main(shard, *gate); });
-            } catch (const std::system_error& error) {
-                thread_failure = BuildFailure{
-                    RuntimeError::ThreadSpawn,
-                    "shards: thread " + std::to_string(threads_.size()) + " of " + std::to_string(shards.size()) +
-                        " could not be started (" + error.code().message() +
-                        "); ask for fewer shards or raise the limits (ulimit -u, pids cgroup)"};
-                break;
-            }
-        }
-    }
-    auto failure = gate->decide(threads_.size(), !thread_failure);
-    if (thread_failure) {
-        failure = std::move(thread_failure);
+    // From the first thread on, whatever goes wrong, no exception may pass before all of them are joined.
+    auto failure = start_threads(gate);
+    if (auto reported = gate->decide(threads_.size(), !failure); !failure) {
+        failure = std::move(reported);
     }
     if (failure) {
         for (auto& thread : threads_) {
@@ -182,17 +183,38 @@ std::optional<BuildFailure> RuntimeCore::start_shards(BackendKind kind) {
     return failure;
 }
 
+std::optional<BuildFailure> RuntimeCore::start_threads(const std::shared_ptr<StartGate>& gate) noexcept {
+    const SignalsBlocked blocked;
+    for (auto& shard : shards) {
+        try {
+            threads_.emplace_back([this, gate, &shard = *shard] { shard_main(shard, *gate); });
+        } catch (const std::system_error& error) {
+            return failure_or_no_memory([&] {
+                return BuildFailure{RuntimeError::ThreadSpawn,
+                                    "shards: thread " + std::to_string(threads_.size()) + " of " +
+                                        std::to_string(shards.size()) + " could not be started (" +
+                                        error.code().message() +
+                                        "); ask for fewer shards or raise the limits (ulimit -u, pids cgroup)"};
+            });
+        } catch (const std::bad_alloc&) {
+            return no_memory();
+        }
+    }
+    return std::nullopt;
+}
+
 void RuntimeCore::shard_main(Shard& shard, StartGate& gate) noexcept {
     const CoreRef keep(this);
     name_this_thread(options.thread_prefix, shard.id);
-    auto failure = set_affinity(options, shard.id);
-    if (!failure) {
-        if (backend == BackendKind::IoUring) {
-            failure = make_uring_driver(shard, shard.id == 0 ? &capabilities : nullptr);
-        } else {
+    auto failure = failure_or_no_memory([&] {
+        auto refused = set_affinity(options, shard.id);
+        if (!refused && backend == BackendKind::IoUring) {
+            refused = make_uring_driver(shard, shard.id == 0 ? &capabilities : nullptr);
+        } else if (!refused) {
             shard.driver = std::make_unique<QueueDriver>(shard);
         }
-    }
+        return refused;
+    });
     if (gate.report(std::move(failure)) == StartGate::Verdict::Abort) {
         shard.driver.reset();
         return;
@@ -217,19 +239,14 @@ void RuntimeCore::report_unhandled(std::exception_ptr error) noexcept {
 
 RuntimeStats RuntimeCore::stats() const {
     RuntimeStats stats;
-    std::uint64_t ended = 0;
-    for (const auto& shard : shards) {
-        const auto& counters = shard->counters;
-        ended += counters.ended.get();  // Before the spawns: a task that ends meanwhile must not make the gauge wrap.
-    }
+    stats.tasks_live = live_tasks();
     for (const auto& shard : shards) {
         const auto& counters = shard->counters;
         const auto begun = counters.begun_pinned.get();  // Before the spawns, for the same reason.
-        const auto pinned = counters.spawned_pinned.get() + shard->inbox_pinned.load(std::memory_order_relaxed);
+        const auto pinned = shard->pinned_accepted();
         stats.shard_command_depths.push_back((pinned > begun ? pinned - begun : 0) + shard->stealable.size());
         stats.spawn_pinned_submitted += pinned;
-        stats.spawn_stealable_submitted +=
-            counters.spawned_stealable.get() + shard->foreign_stealable.load(std::memory_order_relaxed);
+        stats.spawn_stealable_submitted += shard->stealable_accepted();
         stats.stealable_executed += counters.stealable_executed.get();
         stats.stealable_stolen += counters.stealable_stolen.get();
         stats.doorbells_rung += counters.doorbells_rung.get();
@@ -241,9 +258,25 @@ RuntimeStats RuntimeCore::stats() const {
         stats.cq_overflows += counters.cq_overflows.get();
     }
     stats.doorbells_rung += foreign_bells.load(std::memory_order_relaxed);
-    const auto accepted = stats.spawn_pinned_submitted + stats.spawn_stealable_submitted;
-    stats.tasks_live = accepted > ended ? accepted - ended : 0;
     return stats;
+}
+
+/// Tasks accepted less tasks ended. Both move while they are read: read in this order the difference is never too
+/// small, and too large by what ended meanwhile, which is much only if this thread lost its CPU: the least of a few.
+std::uint64_t RuntimeCore::live_tasks() const noexcept {
+    auto least = ~std::uint64_t{0};
+    for (int look = 0; look < 3 && least != 0; ++look) {
+        std::uint64_t ended = 0;
+        for (const auto& shard : shards) {
+            ended += shard->counters.ended.get();
+        }
+        std::uint64_t accepted = 0;
+        for (const auto& shard : shards) {
+            accepted += shard->pinned_accepted() + shard->stealable_accepted();
+        }
+        least = std::min(least, accepted > ended ? accepted - ended : 0);
+    }
+    return least;
 }
 
 }  // namespace spargio::detail

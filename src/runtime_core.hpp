@@ -87,7 +87,9 @@ private:
 
     /// One attempt with one kind of driver; the reason when it failed, with every thread joined.
     [[nodiscard]] std::optional<BuildFailure> start_shards(BackendKind kind);
+    [[nodiscard]] std::optional<BuildFailure> start_threads(const std::shared_ptr<class StartGate>& gate) noexcept;
     void shard_main(Shard& shard, class StartGate& gate) noexcept;
+    [[nodiscard]] std::uint64_t live_tasks() const noexcept;
 
     // Writers: handles. The last decrement acquires what all others released.
     atomic<std::uint64_t> references_{0};

@@ -76,6 +76,14 @@ public:
 
     [[nodiscard]] RuntimeCore& runtime() const noexcept { return *core; }
 
+    /// Spawns accepted so far, whoever made them. Any thread.
+    [[nodiscard]] std::uint64_t pinned_accepted() const noexcept {
+        return counters.spawned_pinned.get() + inbox_pinned.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] std::uint64_t stealable_accepted() const noexcept {
+        return counters.spawned_stealable.get() + foreign_stealable.load(std::memory_order_relaxed);
+    }
+
     /// Enters the task into the list that a shutdown walks.
     void adopt(TaskHeader* task) noexcept;
     void disown(TaskHeader* task) noexcept;

@@ -27,13 +27,16 @@ int bell_fault() noexcept {
 
 }  // namespace
 
-UringDriver::UringDriver(Shard& shard, std::unique_ptr<Uring> uring, const Capabilities& features, int event) noexcept
-    : shard_(shard),
-      uring_(std::move(uring)),
-      msg_ring_(features.msg_ring),
-      send_msg_ring_(features.send_msg_ring),
-      event_(event) {
+UringDriver::UringDriver(Shard& shard, std::unique_ptr<Uring> uring, const Capabilities& features) noexcept
+    : shard_(shard), uring_(std::move(uring)), msg_ring_(features.msg_ring), send_msg_ring_(features.send_msg_ring) {}
+
+int UringDriver::open_event() noexcept {
+    event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (event_ < 0) {
+        return errno;
+    }
     arm_event();
+    return 0;
 }
 
 UringDriver::~UringDriver() {
@@ -180,15 +183,14 @@ std::optional<BuildFailure> make_uring_driver(Shard& shard, Capabilities* report
     if (auto failure = Uring::create(options, UringMask::from_environment(), uring, features)) {
         return failure;
     }
-    int event = -1;
+    auto driver = std::make_unique<UringDriver>(shard, std::move(uring), features);
     if (!features.msg_ring || !features.send_msg_ring) {
-        event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (event < 0) {
+        if (const int error = driver->open_event()) {
             return BuildFailure{RuntimeError::IoUringInit,
-                                std::string("eventfd failed: ") + std::strerror(errno) + "; raise ulimit -n"};
+                                std::string("eventfd failed: ") + std::strerror(error) + "; raise ulimit -n"};
         }
     }
-    shard.driver = std::make_unique<UringDriver>(shard, std::move(uring), features, event);
+    shard.driver = std::move(driver);
     if (report != nullptr) {
         *report = std::move(features);
     }

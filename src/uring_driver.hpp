@@ -17,8 +17,12 @@ namespace spargio::detail {
 /// outside.
 class UringDriver final : public Driver {
 public:
-    UringDriver(Shard& shard, std::unique_ptr<Uring> uring, const Capabilities& features, int event) noexcept;
+    UringDriver(Shard& shard, std::unique_ptr<Uring> uring, const Capabilities& features) noexcept;
     ~UringDriver() override;
+
+    /// Before anybody else knows of the driver: the eventfd that wakers need where they cannot send a message. 0 or
+    /// errno.
+    [[nodiscard]] int open_event() noexcept;
 
     void poll() noexcept override;
     [[nodiscard]] bool has_completions() const noexcept override;
@@ -40,7 +44,7 @@ private:
     std::unique_ptr<Uring> uring_;
     const bool msg_ring_;
     const bool send_msg_ring_;
-    const int event_;  // The eventfd, or -1.
+    int event_ = -1;  // The eventfd, or -1. Constant once the shard runs.
     bool event_armed_ = false;
     bool overflow_seen_ = false;
     bool closed_ = false;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Shutdown at a random moment under a random load of two runtimes: nothing hangs, leaks, or ends in the wrong order.
+#include <cerrno>
+#include <cstddef>
 #include <cstdio>
 #include <string>
 
@@ -7,28 +9,27 @@
 #include "support/backend_test.hpp"
 #include "support/process_gauges.hpp"
 #include "support/stress.hpp"
+#include "support/uring_test.hpp"
 
 namespace spargio::test {
 namespace {
 
-class StressShutdown : public BackendTest {};
-
-TEST_P(StressShutdown, AtARandomMomentOfTwoRuntimesLosesNothing) {
-    const unsigned runs = scaled(1000, 200);
+/// So many runs, from the process' seed on.
+void shut_down_at_random_moments(BackendKind backend, unsigned runs) {
     const auto base = stress_seed();
     Watchdog watchdog("shutdown stress");
-    static_cast<void>(runtime(1));  // What a first runtime starts for good is there.
+    static_cast<void>(RuntimeBuilder().shards(1).backend(backend).build());  // What a first runtime starts for good.
     const auto descriptors = open_descriptors();
     const auto threads = thread_count();
     std::size_t tasks = 0;
     for (unsigned run = 0; run < runs; ++run) {
         const auto seed = base + run;
         watchdog.progress("run with seed " + std::to_string(seed));
-        World world(GetParam(), seed);
+        World world(backend, seed);
         world.run();
         tasks += world.ledger().size();
         ASSERT_EQ(world.ledger().verdict(), "") << "SPARGIO_TEST_SEED=" << seed << " repeats this run as the first";
-        ASSERT_FALSE(HasFailure()) << "SPARGIO_TEST_SEED=" << seed << " repeats this run as the first";
+        ASSERT_FALSE(::testing::Test::HasFailure()) << "SPARGIO_TEST_SEED=" << seed << " repeats this run as the first";
     }
     EXPECT_GT(tasks, runs * 4);
     // The helper thread of a shutdown from within is the last to go.
@@ -37,7 +38,34 @@ TEST_P(StressShutdown, AtARandomMomentOfTwoRuntimesLosesNothing) {
     std::printf("%u runs, %zu tasks\n", runs, tasks);
 }
 
+class StressShutdown : public BackendTest {};
+
+TEST_P(StressShutdown, AtARandomMomentOfTwoRuntimesLosesNothing) {
+    shut_down_at_random_moments(GetParam(), scaled(1000, 200));
+}
+
 SPARGIO_ON_BOTH_BACKENDS(StressShutdown);
+
+class StressShutdownOfRings : public UringTest {};
+
+TEST_F(StressShutdownOfRings, WhileBellsAndEntriesFail) {
+    EveryNth faults(FailingCall::Both, 5, {EAGAIN, EINTR});
+    const InstalledFaults installed(faults);
+    faults.arm();
+    shut_down_at_random_moments(BackendKind::IoUring, scaled(300, 60));
+    EXPECT_GT(faults.failed(), 100U);
+}
+
+TEST_F(StressShutdownOfRings, WithEventfdsForBells) {
+    const Environment mask("SPARGIO_URING_DISABLE", "msg_ring");
+    shut_down_at_random_moments(BackendKind::IoUring, scaled(300, 60));
+}
+
+TEST_F(StressShutdownOfRings, OfOldKernels) {
+    const Environment mask("SPARGIO_URING_DISABLE",
+                           "msg_ring,single_issuer,defer_taskrun,coop_taskrun,ext_arg,no_sqarray");
+    shut_down_at_random_moments(BackendKind::IoUring, scaled(300, 60));
+}
 
 }  // namespace
 }  // namespace spargio::test

@@ -12,9 +12,11 @@
 #include <utility>
 #include <vector>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/io_uring.h>
+#include <unistd.h>
 
 #include "kernel_abi.hpp"
 #include "spargio/spargio.hpp"
@@ -30,36 +32,6 @@ namespace {
 
 using std::chrono::microseconds;
 using ::testing::HasSubstr;
-
-/// Once armed, every n-th call of a kind fails, with each of the errors in turn.
-class EveryNth final : public detail::UringFaults {
-public:
-    enum class Call { Bell, Enter };
-
-    EveryNth(Call call, unsigned n, std::vector<int> errors) : call_(call), n_(n), errors_(std::move(errors)) {}
-
-    int on_bell() noexcept override { return call_ == Call::Bell ? next() : 0; }
-    int on_enter() noexcept override { return call_ == Call::Enter ? next() : 0; }
-
-    void arm() noexcept { armed_ = true; }
-    void disarm() noexcept { armed_ = false; }
-    [[nodiscard]] std::uint64_t failed() const noexcept { return failed_; }
-
-private:
-    int next() noexcept {
-        if (!armed_ || calls_.fetch_add(1) % n_ != 0) {
-            return 0;
-        }
-        return -errors_[failed_.fetch_add(1) % errors_.size()];
-    }
-
-    const Call call_;
-    const unsigned n_;
-    const std::vector<int> errors_;
-    std::atomic<bool> armed_{false};
-    std::atomic<std::uint64_t> calls_{0};
-    std::atomic<std::uint64_t> failed_{0};
-};
 
 /// A set-up that the test decides about.
 class SetupFaults final : public detail::UringFaults {
@@ -131,28 +103,28 @@ protected:
 };
 
 TEST_F(UringFaultsTest, EveryThirdBellFailsAndNoWakeIsLost) {
-    EveryNth faults(EveryNth::Call::Bell, 3, {ENOMEM, EOVERFLOW, EAGAIN});
+    EveryNth faults(FailingCall::Bell, 3, {ENOMEM, EOVERFLOW, EAGAIN});
     survive(faults, scaled(3'000, 500));
 }
 
 TEST_F(UringFaultsTest, EveryOtherBellFailsAndNoWakeIsLost) {
-    EveryNth faults(EveryNth::Call::Bell, 2, {ENOMEM});
+    EveryNth faults(FailingCall::Bell, 2, {ENOMEM});
     survive(faults, scaled(3'000, 500));
 }
 
 TEST_F(UringFaultsTest, BellsFailWhereTheEventfdRings) {
     const Environment mask("SPARGIO_URING_DISABLE", "msg_ring");
-    EveryNth faults(EveryNth::Call::Bell, 3, {EAGAIN, EINTR});
+    EveryNth faults(FailingCall::Bell, 3, {EAGAIN, EINTR});
     survive(faults, scaled(3'000, 500));
 }
 
 TEST_F(UringFaultsTest, EveryThirdEntryIntoTheKernelFailsAndNothingIsLost) {
-    EveryNth faults(EveryNth::Call::Enter, 3, {EINTR, EAGAIN, EBUSY});
+    EveryNth faults(FailingCall::Enter, 3, {EINTR, EAGAIN, EBUSY});
     survive(faults, scaled(3'000, 500));
 }
 
 TEST_F(UringFaultsTest, EntriesFailWithATinyRing) {
-    EveryNth faults(EveryNth::Call::Enter, 2, {EBUSY, EAGAIN});
+    EveryNth faults(FailingCall::Enter, 2, {EBUSY, EAGAIN});
     const InstalledFaults installed(faults);
     const Runtime runtime = builder(3).ring_entries(1).idle_spin(microseconds(0)).build();
     faults.arm();
@@ -165,12 +137,12 @@ TEST_F(UringFaultsTest, EntriesFailWithATinyRing) {
 
 TEST_F(UringFaultsTest, EntriesFailWhereBellsAreEventfds) {
     const Environment mask("SPARGIO_URING_DISABLE", "msg_ring,ext_arg");
-    EveryNth faults(EveryNth::Call::Enter, 3, {EINTR, EAGAIN, EBUSY});
+    EveryNth faults(FailingCall::Enter, 3, {EINTR, EAGAIN, EBUSY});
     survive(faults, scaled(1'000, 200));
 }
 
 TEST_F(UringFaultsTest, EntriesThatFailDuringTheBuildAreTriedAgain) {
-    EveryNth faults(EveryNth::Call::Enter, 2, {EINTR, EAGAIN});
+    EveryNth faults(FailingCall::Enter, 2, {EINTR, EAGAIN});
     faults.arm();
     const InstalledFaults installed(faults);
     const Runtime runtime = builder(2).build();
@@ -286,6 +258,57 @@ std::vector<int> ring_descriptors() {
         }
     }
     return rings;
+}
+
+/// While it lives the number of a ring's descriptor is that of /dev/null: bells to the ring fail in the kernel, while
+/// its own shard, which enters by a registered number, goes on.
+class OutOfReach {
+public:
+    explicit OutOfReach(int ring) noexcept : ring_(ring), saved_(fcntl(ring, F_DUPFD_CLOEXEC, 0)) {
+        const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        dup3(null, ring_, O_CLOEXEC);
+        close(null);
+    }
+    OutOfReach(const OutOfReach&) = delete;
+    OutOfReach& operator=(const OutOfReach&) = delete;
+    ~OutOfReach() {
+        dup3(saved_, ring_, O_CLOEXEC);
+        close(saved_);
+    }
+
+private:
+    const int ring_;
+    const int saved_;
+};
+
+TEST_F(UringFaultsTest, ABellThatTheKernelRefusesIsRungAgain) {
+    Runtime runtime = builder(2).idle_spin(microseconds(0)).build();
+    const Capabilities capabilities = runtime.handle().capabilities();
+    if (!capabilities.registered_ring_fd || !capabilities.send_msg_ring) {
+        GTEST_SKIP() << "registered ring descriptors or IORING_REGISTER_SEND_MSG_RING are not available";
+    }
+    const auto rings = ring_descriptors();
+    ASSERT_EQ(rings.size(), 2U);
+    std::atomic<bool> enough{false};
+    std::thread disturber([&] {
+        Random random(stress_seed());
+        while (!enough) {
+            {
+                const OutOfReach gone(rings[random.below(2)]);
+                spin_for(microseconds(random.below(300)));
+            }
+            spin_for(microseconds(random.below(100)));
+        }
+    });
+    const unsigned rounds = scaled(3'000, 500);
+    EXPECT_EQ(runtime.handle().spawn_pinned(0, call_each_round(runtime.handle(), 1, rounds)).get(), rounds);
+    EXPECT_EQ(spawn_from_outside(runtime.handle(), 2, rounds, watchdog_), 2U * rounds);
+    EXPECT_EQ(do_some_of_everything(runtime), everything);
+    enough = true;
+    disturber.join();
+    const RuntimeStats stats = runtime.handle().stats_snapshot();
+    EXPECT_EQ(stats.late_wakes, 0U) << to_string(stats);
+    EXPECT_GE(stats.parks, rounds) << to_string(stats);
 }
 
 TEST_F(UringFaultsTest, ACompletionQueueThatOverflowsLosesNothing) {

@@ -102,7 +102,7 @@ TEST_F(UringSetupTest, EachFeatureCanBeMissingAlone) {
 TEST_F(UringSetupTest, AllFeaturesCanBeMissing) {
     std::string all;
     for (const Feature& feature : features) {
-        all += (all.empty() ? "" : ",") + std::string(feature.name);
+        all.append(all.empty() ? "" : ",").append(feature.name);
     }
     const Capabilities capabilities = work_without(all);
     for (const Feature& feature : features) {

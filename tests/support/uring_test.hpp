@@ -2,10 +2,13 @@
 // The fixture of tests that are about io_uring itself, and the library's seams that they use.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -57,6 +60,36 @@ public:
     InstalledFaults(const InstalledFaults&) = delete;
     InstalledFaults& operator=(const InstalledFaults&) = delete;
     ~InstalledFaults() { detail::uring_faults.store(nullptr); }
+};
+
+enum class FailingCall { Bell, Enter, Both };
+
+/// Once armed, every n-th call of a kind fails, with each of the errors in turn.
+class EveryNth final : public detail::UringFaults {
+public:
+    EveryNth(FailingCall call, unsigned n, std::vector<int> errors) : call_(call), n_(n), errors_(std::move(errors)) {}
+
+    int on_bell() noexcept override { return call_ != FailingCall::Enter ? next() : 0; }
+    int on_enter() noexcept override { return call_ != FailingCall::Bell ? next() : 0; }
+
+    void arm() noexcept { armed_ = true; }
+    void disarm() noexcept { armed_ = false; }
+    [[nodiscard]] std::uint64_t failed() const noexcept { return failed_; }
+
+private:
+    int next() noexcept {
+        if (!armed_ || calls_.fetch_add(1) % n_ != 0) {
+            return 0;
+        }
+        return -errors_[failed_.fetch_add(1) % errors_.size()];
+    }
+
+    const FailingCall call_;
+    const unsigned n_;
+    const std::vector<int> errors_;
+    std::atomic<bool> armed_{false};
+    std::atomic<std::uint64_t> calls_{0};
+    std::atomic<std::uint64_t> failed_{0};
 };
 
 /// An environment variable while it lives. Other threads must not read the environment meanwhile.

@@ -6,13 +6,14 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "race.hpp"
 #include "spargio/detail/seams.hpp"
-#include "start_line.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::detail {
@@ -146,77 +147,68 @@ TEST(Inbox, KeepsEachProducersOrderAndOwesOneWakeForEachNonEmptyPeriod) {
 }
 
 TEST(Inbox, OfTwoThatMeetAtTheEmptyInboxOneOwesTheWake) {
-    const unsigned rounds = test::scaled(30'000, 5'000);
-    const auto seed = test::stress_seed();
     Inbox inbox;
     Item mine;
     Item other;
+    bool owes = false;
     bool other_owes = false;
-    test::StartLine line(2);
-    std::thread producer([&] {
-        RandomSource random(seed + 1);
-        for (unsigned round = 0; round < rounds; ++round) {
-            line.arrive_and_wait();
-            test::spin(random.below(4));
-            other_owes = inbox.try_push(&other) == Push::WasEmpty;
-            line.arrive_and_wait();
-        }
-    });
-    RandomSource random(seed);
-    unsigned wrong = 0;
-    for (unsigned round = 0; round < rounds; ++round) {
-        line.arrive_and_wait();
-        test::spin(random.below(4));
-        const bool owes = inbox.try_push(&mine) == Push::WasEmpty;
-        line.arrive_and_wait();
+    int wrong = 0;
+    const auto push_mine = [&](RandomSource& random) {
+        test::jitter(random, 3);
+        owes = inbox.try_push(&mine) == Push::WasEmpty;
+    };
+    const auto push_other = [&](RandomSource& random) {
+        test::jitter(random, 3);
+        other_owes = inbox.try_push(&other) == Push::WasEmpty;
+    };
+    const auto check = [&] {
         wrong += owes == other_owes ? 1 : 0;
         WorkList out;
         wrong += inbox.take_all(out) != 2 ? 1 : 0;
         wrong += out.pop_front() != (owes ? &mine : &other) ? 1 : 0;
-    }
-    producer.join();
-    EXPECT_EQ(wrong, 0U);
+    };
+    test::race(
+        test::scaled(30'000, 5'000), [] {}, push_mine, {push_other}, check);
+    EXPECT_EQ(wrong, 0);
 }
 
 TEST(Inbox, WhatWasAcceptedBeforeAConcurrentCloseIsTaken) {
-    for (int round = 0; round < 200; ++round) {
-        Inbox inbox;
-        std::array<std::vector<Item>, kProducers> items;
-        std::atomic<std::size_t> accepted{0};
-        std::atomic<bool> reopened{false};
-        std::atomic<std::size_t> started{0};
-        std::vector<std::thread> producers;
-        for (auto& mine : items) {
-            mine.resize(200);
-            producers.emplace_back([&] {
-                started.fetch_add(1);
-                bool refused = false;
-                for (Item& item : mine) {
-                    if (inbox.try_push(&item) == Push::Refused) {
-                        refused = true;
-                    } else {
-                        accepted.fetch_add(1);
-                        if (refused) {
-                            reopened.store(true);
-                        }
-                    }
-                }
-            });
+    std::unique_ptr<Inbox> inbox;
+    std::array<Item, 40> items;
+    std::size_t accepted = 0;
+    bool reopened = false;
+    int wrong = 0;
+    const auto push_all = [&](RandomSource& random) {
+        accepted = 0;
+        reopened = false;
+        bool refused = false;
+        for (Item& item : items) {
+            test::jitter(random, 1);
+            if (inbox->try_push(&item) == Push::Refused) {
+                refused = true;
+            } else {
+                ++accepted;
+                reopened |= refused;
+            }
         }
-        while (started.load() != kProducers) {
-            std::this_thread::yield();
+    };
+    std::size_t taken = 0;
+    WorkList out;
+    const auto close = [&](RandomSource& random) {
+        test::jitter(random, 40);
+        taken = inbox->take_all(out);
+        inbox->close();
+    };
+    const auto check = [&] {
+        taken += inbox->take_all(out);
+        wrong += taken != accepted || out.size() != taken || reopened ? 1 : 0;
+        for (std::size_t i = 0; i < accepted; ++i) {
+            wrong += out.pop_front() != &items[i] ? 1 : 0;
         }
-        WorkList out;
-        std::size_t taken = inbox.take_all(out);
-        inbox.close();
-        for (auto& producer : producers) {
-            producer.join();
-        }
-        taken += inbox.take_all(out);
-        EXPECT_EQ(taken, accepted.load());
-        EXPECT_EQ(out.size(), taken);
-        EXPECT_FALSE(reopened.load());
-    }
+    };
+    test::race(
+        test::scaled(10'000, 2'000), [&inbox] { inbox = std::make_unique<Inbox>(); }, close, {push_all}, check);
+    EXPECT_EQ(wrong, 0);
 }
 
 }  // namespace

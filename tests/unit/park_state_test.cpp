@@ -3,7 +3,6 @@
 #include "spargio/detail/park_state.hpp"
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <semaphore>
 #include <thread>
@@ -11,10 +10,10 @@
 
 #include <gtest/gtest.h>
 
+#include "race.hpp"
 #include "spargio/detail/inbox.hpp"
 #include "spargio/detail/seams.hpp"
 #include "spargio/detail/work_item.hpp"
-#include "start_line.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::detail {
@@ -65,68 +64,51 @@ TEST(ParkState, EachSleepHasItsOwnBell) {
 }
 
 TEST(ParkState, OfTwoRacingWakersOneRings) {
-    const unsigned rounds = test::scaled(30'000, 5'000);
-    const auto seed = test::stress_seed();
     ParkState state;
+    bool rings = false;
     bool other_rings = false;
-    test::StartLine line(2);
-    std::thread other([&] {
-        RandomSource random(seed + 1);
-        for (unsigned round = 0; round < rounds; ++round) {
-            line.arrive_and_wait();
-            test::spin(random.below(3));
-            other_rings = state.notify();
-            line.arrive_and_wait();
-        }
-    });
-    RandomSource random(seed);
-    unsigned wrong = 0;
-    for (unsigned round = 0; round < rounds; ++round) {
-        state.prepare();
-        line.arrive_and_wait();
-        test::spin(random.below(3));
-        const bool rings = state.notify();
-        line.arrive_and_wait();
+    int wrong = 0;
+    const auto waker = [&state](bool& told) {
+        return [&state, &told](RandomSource& random) {
+            test::jitter(random, 3);
+            told = state.notify();
+        };
+    };
+    const auto check = [&] {
         wrong += rings == other_rings ? 1 : 0;
         wrong += state.resume() != Woken::Notified ? 1 : 0;
-    }
-    other.join();
-    EXPECT_EQ(wrong, 0U);
+    };
+    test::race(
+        test::scaled(30'000, 5'000), [&state] { state.prepare(); }, waker(rings), {waker(other_rings)}, check);
+    EXPECT_EQ(wrong, 0);
 }
 
 // The handshake at its core, with the queue that shards use: one store and one load on each side, at the same time.
 TEST(ParkState, TheSleeperSeesTheItemOrTheWakerSeesTheSleeper) {
-    const unsigned rounds = test::scaled(50'000, 5'000);
-    const auto seed = test::stress_seed();
     ParkState state;
     Inbox inbox;
     WorkItem item([](WorkItem*, Shard*) noexcept {});
+    bool sleeps = false;
     bool rings = false;
-    test::StartLine line(2);
-    std::thread waker([&] {
-        RandomSource random(seed + 1);
-        for (unsigned round = 0; round < rounds; ++round) {
-            line.arrive_and_wait();
-            test::spin(random.below(4));
-            rings = inbox.try_push(&item) == Push::WasEmpty && state.notify();
-            line.arrive_and_wait();
-        }
-    });
-    RandomSource random(seed);
-    unsigned wrong = 0;
-    for (unsigned round = 0; round < rounds; ++round) {
-        line.arrive_and_wait();
-        test::spin(random.below(4));
+    int wrong = 0;
+    const auto fall_asleep = [&](RandomSource& random) {
+        test::jitter(random, 3);
         state.prepare();
-        const bool sleeps = inbox.empty();
-        line.arrive_and_wait();
+        sleeps = inbox.empty();
+    };
+    const auto wake = [&](RandomSource& random) {
+        test::jitter(random, 3);
+        rings = inbox.try_push(&item) == Push::WasEmpty && state.notify();
+    };
+    const auto check = [&] {
         wrong += sleeps && !rings ? 1 : 0;
         wrong += (state.resume() == Woken::Notified) != rings ? 1 : 0;
         WorkList out;
         wrong += inbox.take_all(out) != 1 ? 1 : 0;
-    }
-    waker.join();
-    EXPECT_EQ(wrong, 0U);
+    };
+    test::race(
+        test::scaled(50'000, 5'000), [] {}, fall_asleep, {wake}, check);
+    EXPECT_EQ(wrong, 0);
 }
 
 TEST(ParkState, ASleeperLearnsOfEveryBellThatSomebodyTookUponHimself) {
@@ -146,7 +128,7 @@ TEST(ParkState, ASleeperLearnsOfEveryBellThatSomebodyTookUponHimself) {
     }
     std::uint64_t told = 0;
     std::uint64_t alone = 0;
-    for (std::uint64_t sleeps = 0; sleeps < 20'000 || told == 0; ++sleeps) {
+    for (std::uint64_t sleeps = 0; sleeps < 5'000 || told == 0; ++sleeps) {
         state.prepare();
         for (std::uint64_t spin = sleeps % 64; spin != 0; --spin) {
             cpu_relax();
@@ -160,51 +142,9 @@ TEST(ParkState, ASleeperLearnsOfEveryBellThatSomebodyTookUponHimself) {
     EXPECT_EQ(told, duties.load());
 }
 
-// One item at a time: a wake that is lost is not made good by the next one.
 TEST(ParkState, NoItemIsSleptOver) {
-    const unsigned items = test::scaled(50'000, 10'000);
-    const auto seed = test::stress_seed();
-    ParkState state;
-    std::atomic<unsigned> queue{0};
-    std::atomic<unsigned> taken{0};
-    std::atomic<bool> lost{false};
-    std::counting_semaphore<> bell(0);
-    std::thread waker([&] {
-        RandomSource random(seed + 1);
-        for (unsigned item = 0; item < items && !lost.load(); ++item) {
-            while (taken.load(std::memory_order_acquire) != item && !lost.load()) {
-                std::this_thread::yield();
-            }
-            test::spin(random.below(20));
-            queue.store(1, std::memory_order_seq_cst);
-            if (state.notify()) {
-                bell.release();
-            }
-        }
-    });
-    RandomSource random(seed);
-    while (taken.load() < items && !lost.load()) {
-        test::spin(random.below(20));
-        state.prepare();
-        const bool sleeps = queue.load(std::memory_order_seq_cst) == 0;
-        if (sleeps && !bell.try_acquire_for(std::chrono::seconds(20))) {
-            lost.store(true);
-        }
-        const bool owed = state.resume() == Woken::Notified;
-        if (owed && !sleeps) {
-            bell.acquire();
-        }
-        EXPECT_TRUE(owed || !sleeps || lost.load());
-        taken.fetch_add(queue.exchange(0), std::memory_order_release);
-    }
-    waker.join();
-    EXPECT_FALSE(lost.load());
-    EXPECT_EQ(taken.load(), items);
-}
-
-TEST(ParkState, NoItemOfManyWakersIsSleptOver) {
     constexpr int kWakers = 3;
-    constexpr int kItems = 5'000;  // Of each waker.
+    constexpr int kItems = 3'000;  // Of each waker.
     ParkState state;
     std::atomic<int> queue{0};
     std::counting_semaphore<> bell(0);

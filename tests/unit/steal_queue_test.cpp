@@ -118,7 +118,7 @@ TEST_F(StealQueueTest, AThiefGetsNoMoreThanItsBudget) {
 // Two producers, an owner and two thieves: each item is found once, and a full queue loses nothing.
 TEST(StealQueueRace, EachItemIsTakenOnce) {
     constexpr std::size_t kProducers = 2;
-    constexpr std::size_t kItems = 10'000;  // Of each producer.
+    constexpr std::size_t kItems = 5'000;  // Of each producer.
     constexpr std::size_t kBound = 64;
     StealQueue queue;
     std::vector<Item> items;

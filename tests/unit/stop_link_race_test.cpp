@@ -2,18 +2,15 @@
 // The stop word under races: a task, its completer and a canceller, as in a join.
 #include "spargio/detail/stop_link.hpp"
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <stop_token>
-#include <string>
-#include <thread>
 
 #include <gtest/gtest.h>
 
+#include "race.hpp"
 #include "spargio/detail/seams.hpp"
-#include "start_line.hpp"
 #include "stop_link.hpp"
 #include "support/stress.hpp"
 
@@ -24,57 +21,54 @@ void cancel_nothing(Wait*, TaskHeader*) noexcept {}
 
 // The wait is armed: whoever of the two comes first, one of them schedules the task, and the canceller never holds a
 // wait whose task runs again.
-TEST(StopLinkRace, ACompleterAndACancellerAgree) {
-    const unsigned rounds = test::scaled(50'000, 5'000);
-    const auto seed = test::stress_seed();
+void race_for_an_armed_wait(bool with_token) {
     std::unique_ptr<StopLink> link;
     Wait wait(&cancel_nothing);
     std::atomic<int> schedules{0};
     std::atomic<bool> lets_go{false};
-    bool held = false;  // Of the canceller; read between rounds.
-    test::StartLine line(2);
-    std::thread canceller([&] {
-        RandomSource random(seed + 1);
-        for (unsigned round = 0; round < rounds; ++round) {
-            line.arrive_and_wait();
-            test::spin(random.below(8));
-            held = link->request() != nullptr;
-            if (held) {
-                test::spin(random.below(4));
-                lets_go.store(true);
-                if (link->finish_cancel()) {
-                    schedules.fetch_add(1);
-                }
-            }
-            line.arrive_and_wait();
-        }
-    });
-    RandomSource random(seed);
-    unsigned wrong = 0;
-    unsigned met = 0;
-    for (unsigned round = 0; round < rounds; ++round) {
+    bool held = false;
+    bool runs_while_held = false;
+    int wrong = 0;
+    const auto prepare = [&] {
         link = std::make_unique<StopLink>();
-        if (round % 2 == 0) {
-            static_cast<void>(link->shared_state());
-        }
+        EXPECT_EQ(with_token, with_token && link->shared_state() != nullptr);
+        EXPECT_TRUE(link->arm(&wait));
         schedules.store(0);
         lets_go.store(false);
-        ASSERT_TRUE(link->arm(&wait));
-        line.arrive_and_wait();
-        test::spin(random.below(8));
-        const bool disarmed = link->disarm(&wait);
-        const bool alone = !lets_go.load();
-        if (disarmed) {
+        runs_while_held = false;
+    };
+    const auto complete = [&](RandomSource& random) {
+        test::jitter(random, 8);
+        if (link->disarm(&wait)) {
+            runs_while_held = !lets_go.load();
             schedules.fetch_add(1);
         }
-        line.arrive_and_wait();
+    };
+    const auto stop = [&](RandomSource& random) {
+        test::jitter(random, 8);
+        held = link->request() != nullptr;
+        if (held) {
+            test::jitter(random, 4);
+            lets_go.store(true);
+            if (link->finish_cancel()) {
+                schedules.fetch_add(1);
+            }
+        }
+    };
+    const auto check = [&] {
         wrong += schedules.load() != 1 ? 1 : 0;
-        wrong += disarmed && alone && held ? 1 : 0;
-        met += held ? 1 : 0;
-    }
-    canceller.join();
-    EXPECT_EQ(wrong, 0U);
-    RecordProperty("held", std::to_string(met));
+        wrong += held && runs_while_held ? 1 : 0;
+    };
+    test::race(test::scaled(30'000, 5'000), prepare, complete, {stop}, check);
+    EXPECT_EQ(wrong, 0);
+}
+
+TEST(StopLinkRace, ACompleterAndACancellerAgree) {
+    race_for_an_armed_wait(false);
+}
+
+TEST(StopLinkRace, ACompleterAndACancellerAgreeWhenThereIsAToken) {
+    race_for_an_armed_wait(true);
 }
 
 /// One suspension. `slot` is what a join word is: it decides who owns the completion.
@@ -137,76 +131,53 @@ public:
 };
 
 TEST(StopLinkRace, EachSuspensionIsScheduledOnce) {
-    constexpr unsigned kOthers = 3;  // A completer and two cancellers; this thread is the task.
-    const unsigned rounds = test::scaled(10'000, 2'000);
-    const auto seed = test::stress_seed();
     std::unique_ptr<Suspension> suspension;
-    test::StartLine line(kOthers + 1);
-    std::array<std::thread, kOthers> others;
-    for (unsigned role = 0; role < kOthers; ++role) {
-        others[role] = std::thread([&, role] {
-            RandomSource random(seed + 1 + role);
-            for (unsigned round = 0; round < rounds; ++round) {
-                line.arrive_and_wait();
-                test::spin(random.below(60));
-                if (role == 0) {
-                    suspension->complete();
-                } else {
-                    suspension->stop();
-                }
-                line.arrive_and_wait();
-            }
-        });
-    }
-    RandomSource random(seed);
-    unsigned wrong = 0;
-    for (unsigned round = 0; round < rounds; ++round) {
-        suspension = std::make_unique<Suspension>();
-        line.arrive_and_wait();
-        test::spin(random.below(60));
-        const bool suspended = suspension->suspend(random.below(2) == 0);
-        line.arrive_and_wait();
+    bool suspended = false;
+    int wrong = 0;
+    const auto prepare = [&] { suspension = std::make_unique<Suspension>(); };
+    const auto suspend = [&](RandomSource& random) {
+        test::jitter(random, 30);
+        suspended = suspension->suspend(random.below(2) == 0);
+    };
+    const auto complete = [&](RandomSource& random) {
+        test::jitter(random, 30);
+        suspension->complete();
+    };
+    const auto stop = [&](RandomSource& random) {
+        test::jitter(random, 30);
+        suspension->stop();
+    };
+    const auto check = [&] {
         wrong += suspension->schedules.load() != (suspended ? 1 : 0) ? 1 : 0;
         wrong += suspension->held_waits.load() > 1 ? 1 : 0;
         wrong += !suspension->link.stop_requested() ? 1 : 0;
         wrong += suspension->token.stop_possible() && !suspension->token.stop_requested() ? 1 : 0;
-    }
-    for (auto& thread : others) {
-        thread.join();
-    }
-    EXPECT_EQ(wrong, 0U);
+    };
+    test::race(test::scaled(10'000, 2'000), prepare, suspend, {complete, stop}, check);
+    test::race(test::scaled(2'000, 500), prepare, suspend, {complete, stop, stop}, check);
+    EXPECT_EQ(wrong, 0);
 }
 
 // The token's state takes over from the word while a request is under way: neither may lose the stop.
 TEST(StopLinkRace, ARequestMeetsTheFirstAskForTheToken) {
-    const unsigned rounds = test::scaled(30'000, 5'000);
-    const auto seed = test::stress_seed();
     std::unique_ptr<StopLink> link;
-    bool found_a_wait = false;
-    test::StartLine line(2);
-    std::thread canceller([&] {
-        RandomSource random(seed + 1);
-        for (unsigned round = 0; round < rounds; ++round) {
-            line.arrive_and_wait();
-            test::spin(random.below(20));
-            found_a_wait |= link->request() != nullptr;
-            line.arrive_and_wait();
-        }
-    });
-    RandomSource random(seed);
-    unsigned wrong = 0;
-    for (unsigned round = 0; round < rounds; ++round) {
-        link = std::make_unique<StopLink>();
-        line.arrive_and_wait();
-        test::spin(random.below(20));
-        auto* state = link->shared_state();
-        line.arrive_and_wait();
+    StopLink::StopState* state = nullptr;
+    int wrong = 0;
+    const auto prepare = [&] { link = std::make_unique<StopLink>(); };
+    const auto ask = [&](RandomSource& random) {
+        test::jitter(random, 10);
+        state = link->shared_state();
+    };
+    const auto stop = [&](RandomSource& random) {
+        test::jitter(random, 10);
+        EXPECT_EQ(link->request(), nullptr);
+    };
+    const auto check = [&] {
         wrong += !link->stop_requested() ? 1 : 0;
         wrong += state != nullptr && !state->source.stop_requested() ? 1 : 0;
-    }
-    canceller.join();
-    EXPECT_EQ(wrong, 0U);
-    EXPECT_FALSE(found_a_wait);
+    };
+    test::race(test::scaled(30'000, 5'000), prepare, ask, {stop}, check);
+    EXPECT_EQ(wrong, 0);
 }
 
 }  // namespace

@@ -379,6 +379,30 @@ TEST_F(TaskFrame, LocalsOfASpawnedTaskEndBeforeTheThreadSeesTheResult) {
     EXPECT_TRUE(ended);
 }
 
+Task<int> hold(std::shared_ptr<int> parameter) {
+    co_return *parameter;
+}
+/// Called with what the await gave, inside the same expression.
+long users_left(int, const std::weak_ptr<int>& watched) {
+    return watched.use_count();
+}
+Task<long> users_after_the_await() {
+    auto token = std::make_shared<int>(1);
+    const std::weak_ptr<int> watched = token;
+    co_return users_left(co_await hold(std::move(token)), watched);
+}
+
+// The parameters are in the frame itself: they end with it, not with the body.
+TEST_F(TaskFrame, ParametersEndBeforeTheAwaitingTaskGoesOn) {
+    EXPECT_EQ(run(users_after_the_await()), 0);
+}
+
+TEST_F(TaskFrame, ParametersOfASpawnedTaskEndBeforeTheThreadSeesTheResult) {
+    auto token = std::make_shared<int>(1);
+    const std::weak_ptr<int> watched = token;
+    EXPECT_EQ(users_left(run(hold(std::move(token))), watched), 0);
+}
+
 Task<std::uint64_t> deep(int levels) {
     if (levels == 0) {
         co_return 0;

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// Lets threads run against each other, round after round, starting within nanoseconds.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "spargio/detail/atomic.hpp"
+#include "spargio/detail/seams.hpp"
+#include "support/stress.hpp"
+
+namespace spargio::test {
+
+/// A barrier that spins: one that sleeps wakes its threads one after the other, and the race that a test is after is
+/// over before the second one runs. After a while it offers the CPU, so it works with fewer CPUs than threads.
+class StartLine {
+public:
+    explicit StartLine(unsigned parties) noexcept : parties_(parties) {}
+
+    void arrive_and_wait() noexcept {
+        const auto round = round_.load();
+        if (arrived_.fetch_add(1) + 1 == parties_) {
+            arrived_.store(0);
+            round_.fetch_add(1);
+            return;
+        }
+        for (unsigned spins = 0; round_.load() == round; ++spins) {
+            if (spins < 1'000) {
+                detail::cpu_relax();
+            } else {
+                std::this_thread::yield();
+            }
+        }
+    }
+
+private:
+    const unsigned parties_;
+    detail::atomic<unsigned> arrived_{0};
+    detail::atomic<unsigned> round_{0};
+};
+
+/// A pause of up to `most` short steps: it shifts the racers against each other.
+inline void jitter(detail::RandomSource& random, unsigned most) noexcept {
+    for (auto steps = random.below(most + 1); steps != 0; --steps) {
+        detail::cpu_relax();
+    }
+}
+
+using Racer = std::function<void(detail::RandomSource&)>;
+
+/// In each round `before` prepares, then `mine` (on this thread) and `others` (each on its own) run at the same time,
+/// then `after` looks at what came out. Ends early on a machine that is too busy: these rounds are a search, not a
+/// proof.
+template <class Before, class After>
+void race(unsigned rounds, Before before, const Racer& mine, const std::vector<Racer>& others, After after) {
+    const auto seed = stress_seed();
+    StartLine line(static_cast<unsigned>(others.size()) + 1);
+    bool over = false;  // Written before a start, read after it.
+    std::vector<std::thread> threads;
+    for (const Racer& other : others) {
+        threads.emplace_back([&, random = detail::RandomSource(seed + 1 + threads.size())]() mutable {
+            for (line.arrive_and_wait(); !over; line.arrive_and_wait()) {
+                other(random);
+                line.arrive_and_wait();
+            }
+        });
+    }
+    detail::RandomSource random(seed);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    for (unsigned round = 0; round < rounds && std::chrono::steady_clock::now() < end; ++round) {
+        before();
+        line.arrive_and_wait();
+        mine(random);
+        line.arrive_and_wait();
+        after();
+    }
+    over = true;
+    line.arrive_and_wait();
+    for (auto& thread : threads) {
+        thread.join();
+    }
+}
+
+}  // namespace spargio::test
