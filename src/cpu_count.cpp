@@ -35,7 +35,7 @@ std::size_t affinity_cpus() noexcept {
 }
 
 /// CPUs a quota allows, rounded up: half a CPU is still a thread.
-std::size_t quota_cpus(long long quota, long long period) noexcept {
+std::size_t whole_cpus(long long quota, long long period) noexcept {
     if (quota <= 0 || period <= 0) {
         return kNoLimit;
     }
@@ -51,14 +51,14 @@ std::size_t group_cpus(const std::string& mount, std::string path) {
         long long period = 0;
         if (std::ifstream v2(folder + "/cpu.max"); v2 >> quota >> period) {
             if (quota != "max") {
-                least = std::min(least, quota_cpus(std::stoll(quota), period));
+                least = std::min(least, whole_cpus(std::stoll(quota), period));
             }
         }
         long long v1_quota = 0;
         std::ifstream v1(folder + "/cpu.cfs_quota_us");
         std::ifstream v1_period(folder + "/cpu.cfs_period_us");
         if (v1 >> v1_quota && v1_period >> period) {
-            least = std::min(least, quota_cpus(v1_quota, period));
+            least = std::min(least, whole_cpus(v1_quota, period));
         }
         if (path.empty() || path == "/") {
             return least;
@@ -90,13 +90,16 @@ std::size_t cgroup_cpus() {
 
 }  // namespace
 
-std::size_t usable_cpus() noexcept {
-    std::size_t quota = kNoLimit;
+std::size_t quota_cpus() noexcept {
     try {
-        quota = cgroup_cpus();
+        return cgroup_cpus();
     } catch (...) {  // Unreadable or unknown: no limit that we know of.
+        return kNoLimit;
     }
-    return std::max<std::size_t>(std::min(affinity_cpus(), quota), 1);
+}
+
+std::size_t usable_cpus() noexcept {
+    return std::max<std::size_t>(std::min(affinity_cpus(), quota_cpus()), 1);
 }
 
 }  // namespace spargio::detail

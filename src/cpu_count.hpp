@@ -10,4 +10,7 @@ namespace spargio::detail {
 /// /sys.
 [[nodiscard]] std::size_t usable_cpus() noexcept;
 
+/// What the quota alone allows, rounded up; the largest number where there is none.
+[[nodiscard]] std::size_t quota_cpus() noexcept;
+
 }  // namespace spargio::detail

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include <unistd.h>
+
 #include "cpu_count.hpp"
 #include "spargio/error.hpp"
 
@@ -18,6 +20,19 @@ constexpr auto kLongestSqpollIdle = std::chrono::hours(1);
 
 BuildFailure invalid(std::string sentence) {
     return {RuntimeError::InvalidConfig, std::move(sentence)};
+}
+
+/// Where shards share CPUs, or have the only one, a spinning shard takes the time of the one it waits for.
+bool may_spin(const RuntimeOptions& options, std::size_t usable) {
+    const auto shards = *options.shards;
+    if (options.thread_affinity.empty()) {
+        return shards <= usable && usable > 1;
+    }
+    // The shards leave the CPUs of the calling thread for those that are named.
+    auto cpus = options.thread_affinity;
+    std::sort(cpus.begin(), cpus.end());
+    const bool all_differ = std::adjacent_find(cpus.begin(), cpus.end()) == cpus.end();
+    return all_differ && shards <= cpus.size() && shards <= quota_cpus() && sysconf(_SC_NPROCESSORS_ONLN) > 1;
 }
 
 }  // namespace
@@ -43,8 +58,7 @@ std::optional<BuildFailure> complete_options(RuntimeOptions& options) {
         return invalid("steal_budget: must be at least 1");
     }
     if (!options.idle_spin) {
-        // Where shards share CPUs, a spinning one takes the time of the one it waits for.
-        options.idle_spin = std::chrono::microseconds(*options.shards <= cpus && cpus > 1 ? 20 : 0);
+        options.idle_spin = std::chrono::microseconds(may_spin(options, cpus) ? 20 : 0);
     }
     if (*options.idle_spin < std::chrono::microseconds(0) || *options.idle_spin > kLongestSpin) {
         return invalid("idle_spin: must be between 0 and 1 s; 0 blocks at once");

@@ -12,31 +12,22 @@ namespace spargio::detail {
 
 namespace {
 
-constexpr std::size_t block_bytes(std::size_t result_bytes, std::size_t frame_bytes) noexcept {
-    return result_bytes + sizeof(TaskHeader) + frame_bytes;
-}
-
-void free_block(TaskHeader* task, std::size_t frame_bytes) noexcept {
-    void* block = task->result();
-    const auto bytes = block_bytes(task->result_bytes, frame_bytes);
-    task->~TaskHeader();
-    frame_cache::free(block, bytes);
-}
-
 std::exception_ptr* exception_slot(TaskHeader* task) noexcept {
     return std::launder(static_cast<std::exception_ptr*>(task->result()));
 }
 
 }  // namespace
 
-void* allocate_task(std::size_t frame_bytes, std::uint16_t result_bytes, WorkItem::RunFn run) {
-    auto* block = static_cast<std::byte*>(frame_cache::allocate(block_bytes(result_bytes, frame_bytes)));
+void* allocate_task(std::size_t block_bytes, std::uint16_t result_bytes, WorkItem::RunFn run) {
+    auto* block = static_cast<std::byte*>(frame_cache::allocate(block_bytes));
     auto* task = ::new (block + result_bytes) TaskHeader(run, result_bytes);
     return task->frame();
 }
 
-void free_unowned(TaskHeader* task, std::size_t frame_bytes) noexcept {
-    free_block(task, frame_bytes);
+void free_block(TaskHeader* task, std::size_t block_bytes) noexcept {
+    void* block = task->result();
+    task->~TaskHeader();
+    frame_cache::free(block, block_bytes);
 }
 
 void destroy_frame(TaskHeader* task) noexcept {
@@ -65,12 +56,17 @@ void free_task(TaskHeader* task) noexcept {
     } else if (task->outcome == Outcome::Exception) [[unlikely]] {
         static_cast<void>(take_exception(task));
     }
-    free_block(task, task->link.frame_bytes);
+    free_block(task, task->link.block_bytes);
 }
 
 void end_task(TaskHeader* task) noexcept {
     destroy_frame(task);
     free_task(task);
+}
+
+void end_taken(TaskHeader* task) noexcept {
+    task->owned = false;
+    std::coroutine_handle<>::from_address(task->frame()).destroy();
 }
 
 void store_exception(TaskHeader* task, std::exception_ptr error) noexcept {

@@ -112,12 +112,21 @@ public:
 
     /// Resumes on the shard of the awaiting task. Rethrows what the task threw.
     T await_resume() {
-        // The frame's locals end before the awaiting task goes on.
-        destroy_frame(task_);
+        // In each case the frame's locals end before the awaiting task goes on.
         if (task_->outcome == Outcome::Exception) [[unlikely]] {
+            destroy_frame(task_);
             std::rethrow_exception(take_exception(task_));
         }
-        return ResultSlot<T>::take(task_);
+        if constexpr (std::is_void_v<T>) {
+            end_taken(std::exchange(task_, nullptr));
+        } else if constexpr (ResultSlot<T>::is_trivial) {
+            T value = ResultSlot<T>::take(task_);
+            end_taken(std::exchange(task_, nullptr));
+            return static_cast<T>(value);
+        } else {
+            destroy_frame(task_);
+            return ResultSlot<T>::take(task_);
+        }
     }
 
 private:
@@ -128,9 +137,11 @@ template <class T>
 class TaskPromiseBase : public PromiseBase {
 public:
     static void* operator new(std::size_t frame_bytes) {
-        return allocate_task(frame_bytes, ResultSlot<T>::bytes, &ResultSlot<T>::run);
+        return allocate_task(block_bytes(ResultSlot<T>::bytes, frame_bytes), ResultSlot<T>::bytes, &ResultSlot<T>::run);
     }
-    static void operator delete(void* frame, std::size_t frame_bytes) noexcept { release_frame(frame, frame_bytes); }
+    static void operator delete(void* frame, std::size_t frame_bytes) noexcept {
+        release_frame(frame, block_bytes(ResultSlot<T>::bytes, frame_bytes));
+    }
 
     Task<T> get_return_object() noexcept;
     FinalAwaiter final_suspend() const noexcept { return FinalAwaiter(); }

@@ -39,13 +39,15 @@ class Block {
 public:
     static constexpr std::size_t frame_bytes = 64;
 
-    Block() : task_(TaskHeader::of_frame(allocate_task(frame_bytes, ResultSlot<T>::bytes, &ResultSlot<T>::run))) {
+    Block()
+        : task_(TaskHeader::of_frame(allocate_task(block_bytes(ResultSlot<T>::bytes, frame_bytes), ResultSlot<T>::bytes,
+                                                   &ResultSlot<T>::run))) {
         task_->owned = true;
     }
     Block(const Block&) = delete;
     Block& operator=(const Block&) = delete;
     ~Block() {
-        release_frame(task_->frame(), frame_bytes);
+        release_frame(task_->frame(), block_bytes(ResultSlot<T>::bytes, frame_bytes));
         free_task(task_);
     }
 

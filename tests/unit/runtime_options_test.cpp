@@ -6,9 +6,14 @@
 #include <functional>
 #include <ostream>
 #include <string>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sched.h>
 
 #include "cpu_count.hpp"
 #include "spargio/error.hpp"
@@ -127,6 +132,32 @@ TEST(RuntimeOptions, AShardSpinsOnlyWhereItCanHaveACpuOfItsOwn) {
     RuntimeOptions usual;
     ASSERT_FALSE(complete_options(usual));
     EXPECT_EQ(usual.idle_spin, microseconds(usable_cpus() > 1 ? 20 : 0));
+}
+
+TEST(RuntimeOptions, NamedCpusCountInPlaceOfTheCallersMask) {
+    if (usable_cpus() < 2) {
+        GTEST_SKIP() << "one CPU: no shard ever spins";
+    }
+    const auto spin_of = [](std::size_t shards, std::vector<unsigned> cpus) {
+        RuntimeOptions options;
+        options.shards = shards;
+        options.thread_affinity = std::move(cpus);
+        EXPECT_FALSE(complete_options(options));
+        return *options.idle_spin;
+    };
+    EXPECT_EQ(spin_of(1, {1}), microseconds(20));
+    EXPECT_EQ(spin_of(2, {1, 0}), microseconds(20));
+    EXPECT_EQ(spin_of(2, {1}), microseconds(0)) << "two shards on one CPU";
+    EXPECT_EQ(spin_of(2, {1, 1}), microseconds(0));
+    microseconds on_one_cpu{};
+    std::thread([&] {
+        cpu_set_t first;
+        CPU_ZERO(&first);
+        CPU_SET(0, &first);
+        ASSERT_EQ(pthread_setaffinity_np(pthread_self(), sizeof first, &first), 0);
+        on_one_cpu = spin_of(1, {1});
+    }).join();
+    EXPECT_EQ(on_one_cpu, microseconds(20)) << "the shard leaves the CPU of the thread that builds";
 }
 
 TEST(RuntimeOptions, WhatWasAskedForStays) {

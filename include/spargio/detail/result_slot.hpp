@@ -67,6 +67,9 @@ public:
     static constexpr std::uint16_t bytes = static_cast<std::uint16_t>(
         result_slot_bytes(sizeof(Stored) > sizeof(std::exception_ptr) ? sizeof(Stored) : sizeof(std::exception_ptr)));
 
+    /// Taking it leaves nothing to destroy, and cannot throw: it may be copied out before the frame ends.
+    static constexpr bool is_trivial = std::is_trivially_copyable_v<Stored> && std::is_trivially_destructible_v<Stored>;
+
     template <class U>
     static void store(TaskHeader* task, U&& value) {
         if constexpr (std::is_reference_v<T>) {

@@ -75,11 +75,11 @@ struct TaskHeader : WorkItem {
         TaskHeader* root;
         Executor* executor;
     } owner{nullptr};
-    // Awaited: the frame that awaits this one. Root: the innermost frame. Frame destroyed: the size it had.
+    // Awaited: the frame that awaits this one. Root: the innermost frame. Frame destroyed: the block's size.
     union Link {
         void* parent;
         void* leaf;
-        std::size_t frame_bytes;
+        std::size_t block_bytes;
     } link{nullptr};
     // Root, started: neighbours in its shard's list of live tasks. Ended by an exception: `core` keeps the hook
     // reachable.
@@ -100,6 +100,9 @@ struct TaskHeader : WorkItem {
     bool joining : 1 = false;  // Root: suspended in a join, with a completer that may come.
     bool visited : 1 = false;  // Shutdown's walk over chains of joins; likewise the next.
     bool on_path : 1 = false;
+    // The rest of the byte: left unset, it would be kept, so a new header would begin with a load of what the block's
+    // last owner stored in smaller pieces, which stalls.
+    unsigned char unused_bits : 2 = 0;
 
     [[nodiscard]] void* frame() noexcept { return this + 1; }
     [[nodiscard]] static TaskHeader* of_frame(void* frame) noexcept {
@@ -122,19 +125,24 @@ constexpr std::size_t result_slot_bytes(std::size_t size) noexcept {
     return ((size < sizeof(void*) ? sizeof(void*) : size) + 7) / 16 * 16 + 8;
 }
 
-/// Makes a block for a frame of `frame_bytes`; returns the frame's address. Throws std::bad_alloc.
-[[nodiscard]] void* allocate_task(std::size_t frame_bytes, std::uint16_t result_bytes, WorkItem::RunFn run);
-/// The end of a block whose coroutine failed before its Task existed (a parameter's copy threw).
-void free_unowned(TaskHeader* task, std::size_t frame_bytes) noexcept;
+constexpr std::size_t block_bytes(std::size_t result_bytes, std::size_t frame_bytes) noexcept {
+    return result_bytes + sizeof(TaskHeader) + frame_bytes;
+}
 
-/// What the promise's operator delete does: the block stays while somebody owns it.
-inline void release_frame(void* frame, std::size_t frame_bytes) noexcept {
+/// Makes a block; returns the frame's address. Throws std::bad_alloc.
+[[nodiscard]] void* allocate_task(std::size_t block_bytes, std::uint16_t result_bytes, WorkItem::RunFn run);
+/// Frees a block that holds no result any more, and whose frame is gone.
+void free_block(TaskHeader* task, std::size_t block_bytes) noexcept;
+
+/// What the promise's operator delete does: the block stays while somebody owns it. Nobody does in end_taken(), and
+/// when the coroutine failed before its Task existed (a parameter's copy threw).
+inline void release_frame(void* frame, std::size_t block_bytes) noexcept {
     auto* task = TaskHeader::of_frame(frame);
-    if (task->owned) [[likely]] {
+    if (task->owned) {
         task->framed = false;
-        task->link.frame_bytes = frame_bytes;
+        task->link.block_bytes = block_bytes;
     } else {
-        free_unowned(task, frame_bytes);
+        free_block(task, block_bytes);
     }
 }
 
@@ -149,6 +157,8 @@ void destroy_chain(TaskHeader* root) noexcept;
 void free_task(TaskHeader* task) noexcept;
 /// Both, for a task that is not a root.
 void end_task(TaskHeader* task) noexcept;
+/// The same for one that has its frame and no result that must be destroyed; the shortest way.
+void end_taken(TaskHeader* task) noexcept;
 
 /// The step of a root: what a task's run-queue entry does. Null shard: see WorkItem::RunFn.
 void run_task_step(TaskHeader* task, Shard& shard) noexcept;
