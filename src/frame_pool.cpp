@@ -41,7 +41,7 @@ public:
             return false;
         }
         const auto count = shelf.batches.load(std::memory_order_relaxed);
-        if (count == kMaxBatches) {
+        if (count >= max_batches(size_class)) {
             return false;
         }
         batch->next_batch = shelf.head;
@@ -69,7 +69,10 @@ public:
     }
 
 private:
-    static constexpr std::uint32_t kMaxBatches = 64;
+    // Of a class, so much memory may wait for its next user: enough for some thousand tasks on their way to a shard.
+    static constexpr std::size_t max_batches(std::size_t size_class) noexcept {
+        return pool_max_shared_bytes / (pool_batch * class_bytes(size_class));
+    }
     struct alignas(cache_line) Shelf {
         std::mutex mutex;
         FreeBlock* head = nullptr;

@@ -10,25 +10,25 @@ namespace spargio::detail {
 class LiveList {
 public:
     void insert(TaskHeader* task) noexcept {
-        task->live_prev = nullptr;
+        task->back = nullptr;
         task->live.next = head_;
         if (head_ != nullptr) {
-            head_->live_prev = task;
+            head_->back = task;
         }
         head_ = task;
     }
 
     void remove(TaskHeader* task) noexcept {
-        if (task->live_prev != nullptr) {
-            task->live_prev->live.next = task->live.next;
+        if (task->back != nullptr) {
+            static_cast<TaskHeader*>(task->back)->live.next = task->live.next;
         } else {
             head_ = task->live.next;
         }
         if (task->live.next != nullptr) {
-            task->live.next->live_prev = task->live_prev;
+            task->live.next->back = task->back;
         }
         task->live.next = nullptr;
-        task->live_prev = nullptr;
+        task->back = nullptr;
     }
 
     [[nodiscard]] TaskHeader* front() const noexcept { return head_; }

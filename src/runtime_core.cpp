@@ -246,7 +246,7 @@ RuntimeStats RuntimeCore::stats() const {
         const auto pinned = shard->pinned_accepted();
         stats.shard_command_depths.push_back((pinned > begun ? pinned - begun : 0) + shard->stealable.size());
         stats.spawn_pinned_submitted += pinned;
-        stats.spawn_stealable_submitted += shard->stealable_accepted();
+        stats.spawn_stealable_submitted += shard->stealable.accepted();
         stats.stealable_executed += counters.stealable_executed.get();
         stats.stealable_stolen += counters.stealable_stolen.get();
         stats.doorbells_rung += counters.doorbells_rung.get();
@@ -257,6 +257,7 @@ RuntimeStats RuntimeCore::stats() const {
         stats.timers_fired += counters.timers_fired.get();
         stats.cq_overflows += counters.cq_overflows.get();
     }
+    stats.spawn_stealable_submitted += overflow.accepted();
     stats.doorbells_rung += foreign_bells.load(std::memory_order_relaxed);
     return stats;
 }
@@ -270,9 +271,9 @@ std::uint64_t RuntimeCore::live_tasks() const noexcept {
         for (const auto& shard : shards) {
             ended += shard->counters.ended.get();
         }
-        std::uint64_t accepted = 0;
+        std::uint64_t accepted = overflow.accepted();
         for (const auto& shard : shards) {
-            accepted += shard->pinned_accepted() + shard->stealable_accepted();
+            accepted += shard->pinned_accepted() + shard->stealable.accepted();
         }
         least = std::min(least, accepted > ended ? accepted - ended : 0);
     }

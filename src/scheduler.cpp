@@ -2,6 +2,9 @@
 // Where tasks go: placement at the spawn, wakes of suspended ones, steal wakes.
 #include "scheduler.hpp"
 
+#include <array>
+#include <utility>
+
 #include "shard.hpp"
 #include "spargio/detail/join.hpp"
 #include "spargio/detail/submit.hpp"
@@ -12,6 +15,18 @@ namespace spargio::detail {
 namespace {
 
 constinit thread_local Shard* this_shard = nullptr;
+
+/// What this thread spawned last on shards of others. A thread that brings many tasks usually brings them to one shard,
+/// or to several in turn: what it brought sixteen spawns ago then waits where this one does. (Inbox::take_all)
+class Trail {
+public:
+    WorkItem* leave(WorkItem* item) noexcept { return std::exchange(items_[turn_++ % items_.size()], item); }
+
+private:
+    std::array<WorkItem*, 16> items_{};
+    unsigned turn_ = 0;
+};
+constinit thread_local Trail trail;
 
 /// The finaliser of splitmix64 (Steele, Lea, Flood, 2014). Part of the contract of sticky placement: it never changes.
 constexpr std::uint64_t mix(std::uint64_t key) noexcept {
@@ -35,14 +50,16 @@ void submit_pinned(Shard& target, Shard* here, TaskHeader* task) noexcept {
         target.ready.push_back(task);
         return;
     }
-    const auto pushed = target.inbox.try_push(task);
-    if (pushed == Push::Refused) {
+    task->back = trail.leave(task);
+    switch (target.inbox.try_push(task)) {
+    case Push::Refused:
         refuse_task(task, RuntimeError::Closed);
         return;
-    }
-    target.inbox_pinned.fetch_add(1, std::memory_order_relaxed);
-    if (pushed == Push::WasEmpty) {
+    case Push::WasEmpty:
         wake_shard(target, here);
+        return;
+    case Push::Queued:
+        return;
     }
 }
 
@@ -61,14 +78,6 @@ Shard& least_loaded(RuntimeCore& core) noexcept {
         }
     }
     return *best;
-}
-
-void count_stealable(Shard& queue, Shard* here) noexcept {
-    if (here != nullptr) {
-        here->counters.spawned_stealable.add();
-    } else {
-        queue.foreign_stealable.fetch_add(1, std::memory_order_relaxed);
-    }
 }
 
 void submit_stealable(RuntimeCore& core, Shard& first, Shard* here, TaskHeader* task, bool any_queue) noexcept {
@@ -91,7 +100,6 @@ void submit_stealable(RuntimeCore& core, Shard& first, Shard* here, TaskHeader* 
         refuse_task(task, offer == StealQueue::Offer::Closed ? RuntimeError::Closed : RuntimeError::Overloaded);
         return;
     }
-    count_stealable(*queue, here);
     if (queue == here || !wake_shard(*queue, here)) {
         wake_one_for_stealing(core, here);
     }

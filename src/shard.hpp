@@ -25,8 +25,7 @@ namespace spargio::detail {
 
 /// Written by the shard's thread only, read by stats_snapshot().
 struct ShardCounters {
-    Counter spawned_pinned;  // Accepted pinned spawns of this shard for itself.
-    Counter spawned_stealable;
+    Counter spawned_pinned;      // Accepted pinned spawns of this shard for itself.
     Counter begun_pinned;        // Pinned tasks whose first step ran here, or that were destroyed before it.
     Counter ended;               // Tasks that ended here, destroyed ones included.
     Counter stealable_executed;  // Stealable tasks whose first step ran here.
@@ -52,9 +51,7 @@ public:
     Inbox inbox;
     ParkState park_state;
     StealQueue stealable;
-    atomic<std::uint64_t> inbox_pinned{0};       // Accepted pinned spawns of other threads and shards; a count.
-    atomic<std::uint64_t> foreign_stealable{0};  // The same for stealable ones queued here.
-    std::unique_ptr<Driver> driver;              // Set before start() returns, until all threads are joined.
+    std::unique_ptr<Driver> driver;  // Set before start() returns, until all threads are joined.
     // The shutdown's flag: a part of what a parking shard looks at, so it is sequentially consistent like the queues.
     atomic<bool> stopping{false};
 
@@ -76,12 +73,9 @@ public:
 
     [[nodiscard]] RuntimeCore& runtime() const noexcept { return *core; }
 
-    /// Spawns accepted so far, whoever made them. Any thread.
+    /// Pinned spawns accepted so far, whoever made them. Any thread.
     [[nodiscard]] std::uint64_t pinned_accepted() const noexcept {
-        return counters.spawned_pinned.get() + inbox_pinned.load(std::memory_order_relaxed);
-    }
-    [[nodiscard]] std::uint64_t stealable_accepted() const noexcept {
-        return counters.spawned_stealable.get() + foreign_stealable.load(std::memory_order_relaxed);
+        return counters.spawned_pinned.get() + inbox.accepted();
     }
 
     /// Enters the task into the list that a shutdown walks.

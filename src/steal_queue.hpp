@@ -28,6 +28,7 @@ public:
             return Offer::Full;
         }
         insert(item);
+        accepted_.store(accepted_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
         return Offer::Taken;
     }
 
@@ -70,6 +71,9 @@ public:
 
     [[nodiscard]] std::size_t size() const noexcept { return size_.load(std::memory_order_seq_cst); }
 
+    /// What offer() has taken so far.
+    [[nodiscard]] std::uint64_t accepted() const noexcept { return accepted_.load(std::memory_order_relaxed); }
+
 private:
     void insert(WorkItem* item) noexcept {
         items_.push_back(item);
@@ -79,7 +83,8 @@ private:
     alignas(cache_line) std::mutex mutex_;
     WorkList items_;
     bool closed_ = false;
-    atomic<std::size_t> size_{0};  // Written under the lock, read without.
+    atomic<std::size_t> size_{0};        // Written under the lock, read without.
+    atomic<std::uint64_t> accepted_{0};  // The same; orders nothing.
 };
 
 }  // namespace spargio::detail

@@ -22,7 +22,9 @@ using test::allocations;
 
 // What a thread may keep of one size, and what all threads together may keep in the shared store.
 constexpr std::uint64_t kOfThread = 2 * pool_batch;
-constexpr std::uint64_t kOfStore = 64 * pool_batch;
+constexpr std::uint64_t most_in_store(std::size_t bytes) {
+    return pool_max_shared_bytes / bytes;
+}
 
 void free_all(std::vector<void*>& blocks, std::size_t bytes) {
     for (void* block : blocks) {
@@ -96,7 +98,8 @@ TEST(FramePool, AThreadThatOnlyFreesKeepsABoundedNumber) {
     if (!test::allocations_are_counted) {
         GTEST_SKIP() << "a sanitizer has its own allocator";
     }
-    constexpr std::uint64_t kBlocks = 10'000;
+    constexpr std::uint64_t kBlocks = 20'000;
+    static_assert(kBlocks > kOfThread + most_in_store(400));
     std::vector<void*> blocks;
     blocks.reserve(kBlocks);
     const auto allocate = [&blocks] {
@@ -111,7 +114,7 @@ TEST(FramePool, AThreadThatOnlyFreesKeepsABoundedNumber) {
         free_all(blocks, 400);
         const auto kept = kBlocks - allocate();
         EXPECT_GE(kept, pool_batch);
-        EXPECT_LE(kept, kOfThread + kOfStore);
+        EXPECT_LE(kept, kOfThread + most_in_store(400));
     }
     free_all(blocks, 400);
 }

@@ -104,6 +104,33 @@ TEST(Inbox, AClosedInboxStillTakesWakes) {
     EXPECT_EQ(inbox.try_push(&a), Push::Refused);
 }
 
+TEST(Inbox, CountsWhatItTookButNotWakesNorWhatItRefused) {
+    std::array<Item, 4> items;
+    Inbox inbox;
+    WorkList out;
+    EXPECT_EQ(inbox.accepted(), 0U);
+    static_cast<void>(inbox.try_push(&items[0]));
+    static_cast<void>(inbox.try_push(&items[1]));
+    static_cast<void>(inbox.push(&items[2]));
+    inbox.take_all(out);
+    inbox.close();
+    static_cast<void>(inbox.try_push(&items[3]));
+    EXPECT_EQ(inbox.accepted(), 2U);
+}
+
+TEST(Inbox, FollowsNoHint) {
+    std::array<Item, 2> items;
+    Inbox inbox;
+    WorkList out;
+    items[0].back = nullptr;
+    items[1].back = reinterpret_cast<Item*>(std::uintptr_t{0xDEAD0000BEE0});  // Long gone.
+    static_cast<void>(inbox.try_push(&items[0]));
+    static_cast<void>(inbox.try_push(&items[1]));
+    EXPECT_EQ(inbox.take_all(out), 2U);
+    EXPECT_EQ(out.pop_front(), &items[0]);
+    EXPECT_EQ(out.pop_front(), &items[1]);
+}
+
 constexpr std::size_t kProducers = 4;
 constexpr std::size_t kItems = 20'000;  // Of each producer.
 

@@ -23,7 +23,7 @@ std::vector<TaskHeader*> content(const LiveList& list) {
     std::vector<TaskHeader*> tasks;
     TaskHeader* before = nullptr;
     for (TaskHeader* task = list.front(); task != nullptr; task = task->live.next) {
-        EXPECT_EQ(task->live_prev, before);
+        EXPECT_EQ(task->back, before);
         tasks.push_back(task);
         before = task;
     }
@@ -42,7 +42,7 @@ TEST(LiveList, HoldsOneTask) {
     list.remove(&task);
     EXPECT_EQ(list.front(), nullptr);
     EXPECT_EQ(task.live.next, nullptr);
-    EXPECT_EQ(task.live_prev, nullptr);
+    EXPECT_EQ(task.back, nullptr);
 }
 
 // Each way to take out five: the first, the last, and those between, in every order.

@@ -17,6 +17,8 @@ void pool_free(void* block, std::size_t bytes) noexcept;
 
 /// Blocks that threads hand to each other in one batch; a thread keeps two batches of a class at most.
 inline constexpr std::size_t pool_batch = 32;
+/// Bytes of one size class that the shared store keeps; beyond that, batches go back to the allocator.
+inline constexpr std::size_t pool_max_shared_bytes = std::size_t{2} << 20U;
 /// Blocks larger than this come straight from the global allocator.
 inline constexpr std::size_t pool_max_block = 1024;
 

@@ -81,13 +81,12 @@ struct TaskHeader : WorkItem {
         void* leaf;
         std::size_t block_bytes;
     } link{nullptr};
-    // Root, started: neighbours in its shard's list of live tasks. Ended by an exception: `core` keeps the hook
-    // reachable.
+    // Root, started: the next in its shard's list of live tasks (the one before is WorkItem::back). Ended by an
+    // exception: `core` keeps the hook reachable.
     union Live {
         TaskHeader* next;
         RuntimeCore* core;
     } live{nullptr};
-    TaskHeader* live_prev = nullptr;
 
     std::uint16_t result_bytes;  // Size of the slot in front of the header.
     ShardId home = 0;            // Pinned: its shard. Stealable, started: the shard whose list it is in.

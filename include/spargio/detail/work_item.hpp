@@ -4,6 +4,8 @@
 
 #include <cstddef>
 
+#include "spargio/detail/atomic.hpp"
+
 namespace spargio::detail {
 
 class Shard;
@@ -18,6 +20,9 @@ struct WorkItem {
 
     WorkItem* next = nullptr;
     RunFn run;
+    // In an inbox: an item that its pusher had queued a few pushes before. Only a hint of what to prefetch, it may
+    // dangle. A started root: its neighbour in the list of live tasks.
+    WorkItem* back = nullptr;
 };
 
 /// Singly linked FIFO of work items. Not thread safe: one owner.
@@ -42,6 +47,9 @@ public:
         WorkItem* item = head_;
         if (item != nullptr) {
             head_ = item->next;
+            // While this one runs, the next one comes from wherever it was written.
+            __builtin_prefetch(head_);
+            __builtin_prefetch(reinterpret_cast<const char*>(head_) + cache_line);
             if (head_ == nullptr) {
                 tail_ = nullptr;
             }
