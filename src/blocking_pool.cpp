@@ -23,30 +23,23 @@ BlockingPool::BlockingPool(RuntimeCore& core, std::size_t most_threads, std::siz
     : core_(core), most_threads_(most_threads), most_waiting_(most_waiting) {}
 
 std::error_code BlockingPool::submit(TaskHeader* job) noexcept {
-    Threads to_join;
-    std::error_code refusal;
-    {
-        const std::lock_guard lock(mutex_);
-        to_join.splice(to_join.end(), ended_);
-        if (closed_) {
-            refusal = RuntimeError::Closed;
-        } else if (idle_ > jobs_.size()) {
-            jobs_.push_back(job);
-            work_.notify_one();
-        } else if (threads_.size() < most_threads_ && start_thread()) {
-            jobs_.push_back(job);
-        } else if (threads_.empty()) {
-            refusal = RuntimeError::ThreadSpawn;
-        } else if (jobs_.size() >= most_waiting_) {
-            refusal = RuntimeError::Overloaded;
-        } else {
-            jobs_.push_back(job);
+    const std::lock_guard lock(mutex_);
+    if (closed_) {
+        return RuntimeError::Closed;
+    }
+    // Each of these takes a job as soon as it runs, so that many of the jobs do not wait for a thread.
+    const auto free_threads = idle_ + starting_;
+    if (free_threads <= jobs_.size() && (threads_.size() == most_threads_ || !start_thread())) {
+        if (threads_.empty()) {
+            return RuntimeError::ThreadSpawn;
+        }
+        if (jobs_.size() - free_threads >= most_waiting_) {
+            return RuntimeError::Overloaded;
         }
     }
-    for (auto& thread : to_join) {
-        thread.join();
-    }
-    return refusal;
+    jobs_.push_back(job);
+    work_.notify_one();
+    return {};
 }
 
 bool BlockingPool::start_thread() noexcept {
@@ -55,6 +48,7 @@ bool BlockingPool::start_thread() noexcept {
         try {
             const SignalsBlocked blocked;
             *self = std::thread([this, self] { thread_main(self); });
+            ++starting_;
         } catch (...) {
             threads_.erase(self);
             return false;
@@ -70,7 +64,8 @@ void BlockingPool::thread_main(Threads::iterator self) noexcept {
     Executor executor;
     executor.core = &core_;
     std::unique_lock lock(mutex_);
-    name_this_thread(core_.options.thread_prefix.substr(0, 8) + "-blk", started_++);
+    --starting_;
+    name_this_thread(core_.options.thread_prefix, "-blk-", started_++);
     for (;;) {
         if (auto* item = jobs_.pop_front()) {
             auto* job = static_cast<TaskHeader*>(item);
@@ -89,7 +84,18 @@ void BlockingPool::thread_main(Threads::iterator self) noexcept {
         ++idle_;
         const auto woken = work_.wait_for(lock, kIdleTime, [this] { return closed_ || !jobs_.empty(); });
         --idle_;
-        if (!woken) {
+        if (woken) {
+            continue;
+        }
+        // Those that left before are joined here: submit() never waits for what a thread's own end may run.
+        Threads to_join;
+        to_join.splice(to_join.end(), ended_);
+        lock.unlock();
+        for (auto& thread : to_join) {
+            thread.join();
+        }
+        lock.lock();
+        if (jobs_.empty()) {
             break;
         }
     }

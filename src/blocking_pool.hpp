@@ -52,8 +52,9 @@ private:
     std::condition_variable left_;
     WorkList jobs_;
     Threads threads_;
-    Threads ended_;  // Have left their loop; joined by whoever comes next.
+    Threads ended_;  // Have left their loop; joined by the next one to leave, or by join().
     std::size_t idle_ = 0;
+    std::size_t starting_ = 0;  // Started, and not yet looking for jobs.
     std::uint64_t started_ = 0;
     bool closed_ = false;
 };

@@ -2,7 +2,10 @@
 // The text of a capability report.
 #include "spargio/capabilities.hpp"
 
+#include <algorithm>
 #include <string_view>
+
+#include "common_capabilities.hpp"
 
 namespace spargio {
 namespace {
@@ -54,6 +57,19 @@ std::string Capabilities::to_string() const {
         text += "\nnote: " + note;
     }
     return text;
+}
+
+void detail::keep_common(Capabilities& common, const Capabilities& shard) {
+    common.ring_entries = std::min(common.ring_entries, shard.ring_entries);
+    common.cq_entries = std::min(common.cq_entries, shard.cq_entries);
+    for (const Feature& feature : features) {
+        common.*feature.in_use = common.*feature.in_use && shard.*feature.in_use;
+    }
+    for (const std::string& note : shard.notes) {
+        if (std::find(common.notes.begin(), common.notes.end(), note) == common.notes.end()) {
+            common.notes.push_back(note);
+        }
+    }
 }
 
 }  // namespace spargio

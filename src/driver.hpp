@@ -31,8 +31,8 @@ public:
     virtual void wake_from_outside() noexcept = 0;
     /// The shard woke up and found that somebody had taken the duty: one bell is owed to it.
     virtual void expect_bell() noexcept = 0;
-    /// Waits until the kernel has taken what was submitted, and has told what failed of it. Once the runtime is
-    /// closing, ring() itself waits for that.
+    /// Waits until the kernel has taken what was submitted, and has told which bells failed; those are rung again. Once
+    /// the runtime is closing, ring() itself waits for that.
     virtual void settle() noexcept = 0;
     /// No bell is owed: the ring may be closed, once every shard has settled.
     [[nodiscard]] virtual bool quiet() noexcept = 0;

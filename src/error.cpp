@@ -90,13 +90,6 @@ std::error_condition condition_of(RuntimeError error, const std::error_category&
     }
 }
 
-std::error_condition condition_of(JoinError error, const std::error_category& category) noexcept {
-    if (error == JoinError::Canceled) {
-        return std::errc::operation_canceled;
-    }
-    return {static_cast<int>(error), category};
-}
-
 std::error_condition condition_of(BoundaryError error, const std::error_category& category) noexcept {
     switch (error) {
     case BoundaryError::Timeout:

@@ -12,6 +12,7 @@
 
 namespace spargio::detail {
 
+// For tests and benchmarks; tasks come here through allocate_task() and free_block().
 void* pool_allocate(std::size_t bytes) {
     return frame_cache::allocate(bytes);
 }

@@ -162,7 +162,8 @@ void throw_canceled() {
 }
 
 void throw_empty_handle() {
-    throw std::logic_error("spargio: this JoinHandle was joined, detached or moved from already");
+    throw std::logic_error(
+        "spargio: this JoinHandle is empty: nothing was spawned into it, or it was awaited, detached or moved from");
 }
 
 void request_task_stop(TaskHeader* task) noexcept {

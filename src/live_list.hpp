@@ -10,25 +10,26 @@ namespace spargio::detail {
 class LiveList {
 public:
     void insert(TaskHeader* task) noexcept {
-        task->back = nullptr;
+        task->back.store(nullptr, std::memory_order_relaxed);
         task->live.next = head_;
         if (head_ != nullptr) {
-            head_->back = task;
+            head_->back.store(task, std::memory_order_relaxed);
         }
         head_ = task;
     }
 
     void remove(TaskHeader* task) noexcept {
-        if (task->back != nullptr) {
-            static_cast<TaskHeader*>(task->back)->live.next = task->live.next;
+        WorkItem* before = task->back.load(std::memory_order_relaxed);
+        if (before != nullptr) {
+            static_cast<TaskHeader*>(before)->live.next = task->live.next;
         } else {
             head_ = task->live.next;
         }
         if (task->live.next != nullptr) {
-            task->live.next->back = task->back;
+            task->live.next->back.store(before, std::memory_order_relaxed);
         }
         task->live.next = nullptr;
-        task->back = nullptr;
+        task->back.store(nullptr, std::memory_order_relaxed);
     }
 
     [[nodiscard]] TaskHeader* front() const noexcept { return head_; }

@@ -62,6 +62,9 @@ std::optional<RemoteShard> RuntimeHandle::remote(ShardId shard) const {
 }
 
 Result<NativeLane> RuntimeHandle::native_lane(ShardId shard) const {
+    if (core_->closing()) {
+        return RuntimeError::Closed;
+    }
     if (shard >= core_->shards.size()) {
         return RuntimeError::InvalidShard;
     }

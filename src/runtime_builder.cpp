@@ -33,7 +33,7 @@ Built build_core(detail::RuntimeOptions options) {
 
 RuntimeBuilder::RuntimeBuilder() : options_(std::make_unique<detail::RuntimeOptions>()) {}
 RuntimeBuilder::RuntimeBuilder(const RuntimeBuilder& other)
-    : options_(std::make_unique<detail::RuntimeOptions>(*other.options_)) {}
+    : options_(std::make_unique<detail::RuntimeOptions>(other.options())) {}
 RuntimeBuilder::RuntimeBuilder(RuntimeBuilder&& other) noexcept = default;
 RuntimeBuilder& RuntimeBuilder::operator=(RuntimeBuilder other) noexcept {
     std::swap(options_, other.options_);
@@ -41,83 +41,85 @@ RuntimeBuilder& RuntimeBuilder::operator=(RuntimeBuilder other) noexcept {
 }
 RuntimeBuilder::~RuntimeBuilder() = default;
 
+detail::RuntimeOptions& RuntimeBuilder::options() const noexcept {
+    SPARGIO_CHECK(options_ != nullptr, "a RuntimeBuilder was used after it was moved from");
+    return *options_;
+}
+
 RuntimeBuilder& RuntimeBuilder::shards(std::size_t count) {
-    options_->shards = count;
+    options().shards = count;
     return *this;
 }
 RuntimeBuilder& RuntimeBuilder::thread_prefix(std::string prefix) {
-    options_->thread_prefix = std::move(prefix);
+    options().thread_prefix = std::move(prefix);
     return *this;
 }
 RuntimeBuilder& RuntimeBuilder::backend(BackendKind kind) {
-    options_->backend = kind;
+    options().backend = kind;
     return *this;
 }
 RuntimeBuilder& RuntimeBuilder::ring_entries(std::uint32_t entries) {
-    options_->ring_entries = entries;
+    options().ring_entries = entries;
     return *this;
 }
 RuntimeBuilder& RuntimeBuilder::msg_ring_queue_capacity(std::size_t capacity) {
-    options_->msg_ring_queue_capacity = capacity;
+    options().msg_ring_queue_capacity = capacity;
     return *this;
 }
 RuntimeBuilder& RuntimeBuilder::stealable_queue_capacity(std::size_t capacity) {
-    options_->stealable_queue_capacity = capacity;
+    options().stealable_queue_capacity = capacity;
     return *this;
 }
 RuntimeBuilder& RuntimeBuilder::steal_budget(std::size_t tasks) {
-    options_->steal_budget = tasks;
+    options().steal_budget = tasks;
     return *this;
 }
 RuntimeBuilder& RuntimeBuilder::idle_spin(std::chrono::microseconds longest) {
-    options_->idle_spin = longest;
+    options().idle_spin = longest;
     return *this;
 }
 RuntimeBuilder& RuntimeBuilder::thread_affinity(std::vector<unsigned> cpus) {
-    options_->thread_affinity = std::move(cpus);
+    options().thread_affinity = std::move(cpus);
     return *this;
 }
 RuntimeBuilder& RuntimeBuilder::blocking_threads(std::size_t threads) {
-    options_->blocking_threads = threads;
+    options().blocking_threads = threads;
     return *this;
 }
 RuntimeBuilder& RuntimeBuilder::blocking_queue_capacity(std::size_t jobs) {
-    options_->blocking_queue_capacity = jobs;
+    options().blocking_queue_capacity = jobs;
     return *this;
 }
 RuntimeBuilder& RuntimeBuilder::io_uring_sqpoll(std::optional<std::chrono::milliseconds> idle) {
-    options_->sqpoll_idle = idle;
+    options().sqpoll_idle = idle;
     if (!idle) {
-        options_->sqpoll_cpu.reset();
+        options().sqpoll_cpu.reset();
     }
     return *this;
 }
 RuntimeBuilder& RuntimeBuilder::io_uring_sqpoll_cpu(std::optional<unsigned> cpu) {
-    options_->sqpoll_cpu = cpu;
-    if (cpu && !options_->sqpoll_idle) {
-        options_->sqpoll_idle = std::chrono::milliseconds(2000);
-    }
+    options().sqpoll_cpu = cpu;  // Alone it implies an idle time: complete_options().
     return *this;
 }
 RuntimeBuilder& RuntimeBuilder::io_uring_single_issuer(bool on) {
-    options_->single_issuer = on;
+    options().single_issuer = on;
     return *this;
 }
 RuntimeBuilder& RuntimeBuilder::io_uring_coop_taskrun(bool on) {
-    options_->coop_taskrun = on;
+    options().coop_taskrun = on;
     return *this;
 }
 RuntimeBuilder& RuntimeBuilder::io_uring_defer_taskrun(bool on) {
-    options_->defer_taskrun = on;
+    options().defer_taskrun = on;
     return *this;
 }
 RuntimeBuilder& RuntimeBuilder::on_unhandled_exception(std::function<void(std::exception_ptr)> hook) {
-    options_->on_unhandled_exception = std::move(hook);
+    options().on_unhandled_exception = std::move(hook);
     return *this;
 }
 
 Runtime RuntimeBuilder::build() const {
-    auto built = build_core(*options_);
+    auto built = build_core(options());
     if (built.failure) {
         throw std::system_error(built.failure->code, "spargio: " + built.failure->sentence);
     }
@@ -126,7 +128,7 @@ Runtime RuntimeBuilder::build() const {
 
 Result<Runtime> RuntimeBuilder::try_build() const {
     try {
-        auto built = build_core(*options_);
+        auto built = build_core(options());
         if (built.failure) {
             return built.failure->code;
         }

@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "common_capabilities.hpp"
 #include "queue_driver.hpp"
 #include "shard.hpp"
 #include "spargio/error.hpp"
@@ -23,14 +24,43 @@
 
 namespace spargio::detail {
 
+namespace {
+
+/// Short enough to need no memory itself.
+BuildFailure no_memory() noexcept {
+    return {std::make_error_code(std::errc::not_enough_memory), "out of memory"};
+}
+
+/// What `body` returns; where memory runs out on the way, that.
+template <class F>
+std::optional<BuildFailure> failure_or_no_memory(F&& body) noexcept {
+    try {
+        return body();
+    } catch (const std::bad_alloc&) {
+        return no_memory();
+    }
+}
+
+}  // namespace
+
 /// Where the starting shards and the builder meet: each shard reports, then waits for the verdict. Shared, since the
 /// builder goes on without waiting until each shard has read the verdict.
 class StartGate {
 public:
     enum class Verdict : std::uint8_t { Open, Go, Abort };
 
-    Verdict report(std::optional<BuildFailure> failure) {
+    Verdict report(std::optional<BuildFailure> failure, const Capabilities& capabilities) noexcept {
         std::unique_lock lock(mutex_);
+        if (!failure) {
+            failure = failure_or_no_memory([&]() -> std::optional<BuildFailure> {
+                if (!common_) {
+                    common_ = capabilities;
+                } else {
+                    keep_common(*common_, capabilities);
+                }
+                return std::nullopt;
+            });
+        }
         ++reported_;
         if (failure && !failure_) {
             failure_ = std::move(failure);
@@ -40,10 +70,15 @@ public:
         return verdict_;
     }
 
-    std::optional<BuildFailure> decide(std::size_t started, bool all_started) {
+    /// Waits for all reports. Where there was no failure, `capabilities` becomes what all shards have in common before
+    /// any of them goes on.
+    std::optional<BuildFailure> decide(std::size_t started, bool all_started, Capabilities& capabilities) noexcept {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [&] { return reported_ == started; });
         verdict_ = all_started && !failure_ ? Verdict::Go : Verdict::Abort;
+        if (verdict_ == Verdict::Go) {
+            capabilities = *std::move(common_);
+        }
         changed_.notify_all();
         return std::move(failure_);
     }
@@ -53,6 +88,7 @@ private:
     std::condition_variable changed_;
     std::size_t reported_ = 0;
     std::optional<BuildFailure> failure_;
+    std::optional<Capabilities> common_;
     Verdict verdict_ = Verdict::Open;
 };
 
@@ -87,21 +123,6 @@ std::optional<BuildFailure> set_affinity(const RuntimeOptions& options, ShardId 
     return BuildFailure{std::error_code(error, std::system_category()),
                         "thread_affinity: CPU " + std::to_string(cpu) +
                             " cannot be set; name CPUs that exist and that this process may use (taskset -p)"};
-}
-
-/// Short enough to need no memory itself.
-BuildFailure no_memory() noexcept {
-    return {std::make_error_code(std::errc::not_enough_memory), "out of memory"};
-}
-
-/// What `body` returns; where memory runs out on the way, that.
-template <class F>
-std::optional<BuildFailure> failure_or_no_memory(F&& body) noexcept {
-    try {
-        return body();
-    } catch (const std::bad_alloc&) {
-        return no_memory();
-    }
 }
 
 void default_unhandled(const std::exception_ptr& error) noexcept {
@@ -153,7 +174,6 @@ std::optional<BuildFailure> RuntimeCore::start() {
         return failure;
     }
     auto reason = std::move(failure->sentence);
-    capabilities = Capabilities();
     failure = start_shards(BackendKind::Queue);
     capabilities.fallback_reason = std::move(reason);
     return failure;
@@ -161,7 +181,6 @@ std::optional<BuildFailure> RuntimeCore::start() {
 
 std::optional<BuildFailure> RuntimeCore::start_shards(BackendKind kind) {
     backend = kind;
-    capabilities.backend = kind;
     shards.clear();
     for (std::size_t i = 0; i < *options.shards; ++i) {
         shards.push_back(std::make_unique<Shard>(*this, static_cast<ShardId>(i)));
@@ -170,7 +189,7 @@ std::optional<BuildFailure> RuntimeCore::start_shards(BackendKind kind) {
     const auto gate = std::make_shared<StartGate>();
     // From the first thread on, whatever goes wrong, no exception may pass before all of them are joined.
     auto failure = start_threads(gate);
-    if (auto reported = gate->decide(threads_.size(), !failure); !failure) {
+    if (auto reported = gate->decide(threads_.size(), !failure, capabilities); !failure) {
         failure = std::move(reported);
     }
     if (failure) {
@@ -205,17 +224,19 @@ std::optional<BuildFailure> RuntimeCore::start_threads(const std::shared_ptr<Sta
 
 void RuntimeCore::shard_main(Shard& shard, StartGate& gate) noexcept {
     const CoreRef keep(this);
-    name_this_thread(options.thread_prefix, shard.id);
+    name_this_thread(options.thread_prefix, "-", shard.id);
+    Capabilities own;
+    own.backend = backend;
     auto failure = failure_or_no_memory([&] {
         auto refused = set_affinity(options, shard.id);
         if (!refused && backend == BackendKind::IoUring) {
-            refused = make_uring_driver(shard, shard.id == 0 ? &capabilities : nullptr);
+            refused = make_uring_driver(shard, own);
         } else if (!refused) {
             shard.driver = std::make_unique<QueueDriver>(shard);
         }
         return refused;
     });
-    if (gate.report(std::move(failure)) == StartGate::Verdict::Abort) {
+    if (gate.report(std::move(failure), own) == StartGate::Verdict::Abort) {
         shard.driver.reset();
         return;
     }

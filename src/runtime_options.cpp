@@ -38,6 +38,10 @@ bool may_spin(const RuntimeOptions& options, std::size_t usable) {
 }  // namespace
 
 std::optional<BuildFailure> complete_options(RuntimeOptions& options) {
+    if (options.backend != BackendKind::Auto && options.backend != BackendKind::IoUring &&
+        options.backend != BackendKind::Queue) {
+        return invalid("backend: " + std::to_string(static_cast<int>(options.backend)) + " is none");
+    }
     const auto cpus = usable_cpus();
     if (!options.shards) {
         options.shards = std::min(cpus, kMostShards);
@@ -71,6 +75,9 @@ std::optional<BuildFailure> complete_options(RuntimeOptions& options) {
     }
     if (options.blocking_queue_capacity < 1) {
         return invalid("blocking_queue_capacity: must be at least 1");
+    }
+    if (options.sqpoll_cpu && !options.sqpoll_idle) {
+        options.sqpoll_idle = std::chrono::milliseconds(2000);
     }
     if (options.sqpoll_idle &&
         (*options.sqpoll_idle < std::chrono::milliseconds(1) || *options.sqpoll_idle > kLongestSqpollIdle)) {

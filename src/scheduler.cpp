@@ -50,7 +50,7 @@ void submit_pinned(Shard& target, Shard* here, TaskHeader* task) noexcept {
         target.ready.push_back(task);
         return;
     }
-    task->back = trail.leave(task);
+    task->back.store(trail.leave(task), std::memory_order_relaxed);
     switch (target.inbox.try_push(task)) {
     case Push::Refused:
         refuse_task(task, RuntimeError::Closed);

@@ -98,6 +98,7 @@ private:
     [[nodiscard]] bool something_to_do() noexcept;
     [[nodiscard]] bool something_to_steal() const noexcept;
     void park() noexcept;
+    void look_for_lost_wakes() noexcept;
     void resume_from_park() noexcept;
 
     WorkItem* stolen_ = nullptr;  // Runs next; between a steal and the next turn only.

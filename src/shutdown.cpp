@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The end of a runtime: src/DESIGN.md, "Shutdown", says who waits for whom and why.
 #include <chrono>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -35,8 +34,12 @@ bool withdraw(TaskHeader* root, JoinWait* wait) noexcept {
     return taken_back || handed_over;
 }
 
-/// Joins may form a ring, in which everybody waits for ever: open it at one place.
+/// Joins may form a ring, in which everybody waits for ever: open it at one place. A task joins one other and is joined
+/// by one, so a walk that comes back comes back to its start.
 void open_ring(TaskHeader* start) noexcept {
+    if (start->visited) {
+        return;
+    }
     const auto next = [](TaskHeader* root) noexcept -> TaskHeader* {
         const JoinWait* wait = armed_join(root);
         // A blocking job joins nobody, and its thread may be running: not ours to mark.
@@ -46,17 +49,10 @@ void open_ring(TaskHeader* start) noexcept {
     TaskHeader* end = start;
     while (end != nullptr && !end->visited) {
         end->visited = true;
-        end->on_path = true;
         end = next(end);
     }
-    if (end != nullptr && end->on_path) {
-        JoinWait* wait = armed_join(end);
-        if (withdraw(end, wait)) {
-            end->joining = false;
-        }
-    }
-    for (TaskHeader* root = start; root != nullptr && root->on_path; root = next(root)) {
-        root->on_path = false;
+    if (end == start && withdraw(start, armed_join(start))) {
+        start->joining = false;
     }
 }
 
@@ -217,8 +213,8 @@ void RuntimeCore::shutdown() noexcept {
         const CoreRef keep(this);
         try {
             std::thread([keep] { keep->finish_shutdown(); }).detach();
-        } catch (const std::system_error&) {
-            // No thread to be had: the first shard's does it when it has left its loop.
+        } catch (...) {
+            // No thread or no memory to be had: the first shard's does it when it has left its loop.
             finish_on_first_shard.store(true, std::memory_order_release);
         }
     }

@@ -74,7 +74,8 @@ std::string to_string(const RuntimeStats& stats) {
 
 std::string to_prometheus(const RuntimeStats& stats) {
     std::string text;
-    append_head(text, depth_metric, Kind::Gauge, "Spawned tasks that wait for their first step on a shard.");
+    append_head(text, depth_metric, Kind::Gauge,
+                "Pinned tasks before their first step and stealable tasks in the queue of a shard.");
     for (std::size_t shard = 0; shard < stats.shard_command_depths.size(); ++shard) {
         text.append(depth_metric).append("{shard=\"").append(std::to_string(shard)).append("\"} ");
         text.append(std::to_string(stats.shard_command_depths[shard])).append("\n");

@@ -28,7 +28,7 @@ public:
             return Offer::Full;
         }
         insert(item);
-        accepted_.store(accepted_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+        count(accepted_, 1);
         return Offer::Taken;
     }
 
@@ -46,6 +46,7 @@ public:
         const std::lock_guard lock(mutex_);
         WorkItem* item = items_.pop_front();
         size_.store(items_.size(), std::memory_order_seq_cst);
+        count(taken_, item != nullptr ? 1 : 0);
         return item;
     }
 
@@ -56,12 +57,13 @@ public:
         }
         const std::lock_guard lock(mutex_);
         const auto half = (items_.size() + 1) / 2;
-        const auto count = half < most ? half : most;
-        for (std::size_t i = 0; i < count; ++i) {
+        const auto number = half < most ? half : most;
+        for (std::size_t i = 0; i < number; ++i) {
             out.push_back(items_.pop_front());
         }
         size_.store(items_.size(), std::memory_order_seq_cst);
-        return count;
+        count(taken_, number);
+        return number;
     }
 
     void close() noexcept {
@@ -71,8 +73,9 @@ public:
 
     [[nodiscard]] std::size_t size() const noexcept { return size_.load(std::memory_order_seq_cst); }
 
-    /// What offer() has taken so far.
+    /// Items that came through offer(), and items that pop() and steal() gave, so far.
     [[nodiscard]] std::uint64_t accepted() const noexcept { return accepted_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::uint64_t taken() const noexcept { return taken_.load(std::memory_order_relaxed); }
 
 private:
     void insert(WorkItem* item) noexcept {
@@ -80,11 +83,16 @@ private:
         size_.store(items_.size(), std::memory_order_seq_cst);
     }
 
+    static void count(atomic<std::uint64_t>& counter, std::size_t more) noexcept {
+        counter.store(counter.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+    }
+
     alignas(cache_line) std::mutex mutex_;
     WorkList items_;
     bool closed_ = false;
     atomic<std::size_t> size_{0};        // Written under the lock, read without.
-    atomic<std::uint64_t> accepted_{0};  // The same; orders nothing.
+    atomic<std::uint64_t> accepted_{0};  // The same; orders nothing. Likewise the next.
+    atomic<std::uint64_t> taken_{0};
 };
 
 }  // namespace spargio::detail

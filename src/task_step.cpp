@@ -46,8 +46,8 @@ void run_task_step(TaskHeader* task, Shard& shard) noexcept {
         if (task == nullptr) {
             return;
         }
-        if (chain == kChain) {
-            schedule_here(task, shard);
+        if (chain == kChain || shard.stopping.load(std::memory_order_relaxed)) {
+            schedule_here(task, shard);  // In a shutdown it will not be resumed any more.
             return;
         }
     }

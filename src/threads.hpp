@@ -6,7 +6,7 @@
 #include <cinttypes>
 #include <cstdint>
 #include <cstdio>
-#include <string>
+#include <string_view>
 
 #include <pthread.h>
 #include <signal.h>
@@ -29,13 +29,16 @@ private:
     sigset_t before_{};
 };
 
-/// Names the calling thread "<prefix>-<number>". The kernel keeps 15 characters: a long prefix is cut, the number is
-/// not.
-inline void name_this_thread(const std::string& prefix, std::uint64_t number) noexcept {
+/// Names the calling thread "<prefix><middle><number>". The kernel keeps 15 characters: a long prefix is cut, the rest
+/// is not.
+inline void name_this_thread(std::string_view prefix, std::string_view middle, std::uint64_t number) noexcept {
     std::array<char, 16> name{};
-    const int digits = std::snprintf(nullptr, 0, "%" PRIu64, number);
-    const int room = static_cast<int>(name.size()) - 2 - digits;
-    std::snprintf(name.data(), name.size(), "%.*s-%" PRIu64, room, prefix.c_str(), number);
+    std::array<char, 32> rest{};
+    const int length =
+        std::snprintf(rest.data(), rest.size(), "%.*s%" PRIu64, static_cast<int>(middle.size()), middle.data(), number);
+    const int room = static_cast<int>(name.size()) - 1 - length;
+    const int kept = static_cast<int>(prefix.size()) < room ? static_cast<int>(prefix.size()) : room;
+    std::snprintf(name.data(), name.size(), "%.*s%s", kept, prefix.data(), rest.data());
     pthread_setname_np(pthread_self(), name.data());
 }
 

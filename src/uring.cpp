@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -34,111 +35,7 @@ int fault(int (UringFaults::*hook)() noexcept) noexcept {
 // is another one. Release before an unmap, acquire after a map tells it; nothing else depends on it.
 atomic<std::uint32_t> rings_unmapped{0};
 
-/// A rung of the ladder of set-up flags, best first.
-struct Rung {
-    unsigned flags;
-};
-
-std::vector<Rung> ladder(const RuntimeOptions& options, const UringMask& mask) {
-    const unsigned base = IORING_SETUP_CQSIZE;
-    const bool single = options.single_issuer.value_or(true) && !mask.single_issuer;
-    const bool defer = single && options.defer_taskrun.value_or(true) && !mask.defer_taskrun;
-    const bool coop = options.coop_taskrun.value_or(true) && !mask.coop_taskrun;
-    const unsigned issuer = single ? IORING_SETUP_SINGLE_ISSUER : 0U;
-    const unsigned told = mask.taskrun_flag ? 0U : IORING_SETUP_TASKRUN_FLAG;
-    const unsigned no_array = mask.no_sqarray ? 0U : abi::setup_no_sqarray;
-    std::vector<Rung> rungs;
-    const auto with_and_without_array = [&](unsigned flags) {
-        if (no_array != 0) {
-            rungs.push_back({flags | no_array});
-        }
-        rungs.push_back({flags});
-    };
-    if (options.sqpoll_idle) {
-        const unsigned poll = base | IORING_SETUP_SQPOLL | (options.sqpoll_cpu ? IORING_SETUP_SQ_AFF : 0U);
-        with_and_without_array(poll | IORING_SETUP_SUBMIT_ALL | issuer);
-        rungs.push_back({poll});
-        return rungs;
-    }
-    if (defer) {
-        with_and_without_array(base | IORING_SETUP_SUBMIT_ALL | issuer | IORING_SETUP_DEFER_TASKRUN | told);
-    }
-    if (options.defer_taskrun.value_or(false)) {
-        return rungs;  // Asked for: nothing less will do, not even where the mask leaves nothing.
-    }
-    if (coop) {
-        with_and_without_array(base | IORING_SETUP_SUBMIT_ALL | issuer | IORING_SETUP_COOP_TASKRUN | told);
-        rungs.push_back({base | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN});
-    }
-    rungs.push_back({base | IORING_SETUP_SUBMIT_ALL});
-    rungs.push_back({base});
-    return rungs;
-}
-
-std::string remedy(int error, const RuntimeOptions& options) {
-    switch (error) {
-    case EPERM:
-    case EACCES:
-        return "the kernel or a sandbox forbids it: see sysctl kernel.io_uring_disabled, and the seccomp profile of the "
-               "container";
-    case ENOSYS:
-        return "the kernel has no io_uring (5.11 or later is needed), or a sandbox hides it";
-    case ENOMEM:
-        return "locked memory is short: raise ulimit -l, or ask for fewer ring_entries or shards";
-    case EMFILE:
-    case ENFILE:
-        return "no descriptor is free: raise ulimit -n";
-    case EINVAL:
-        if (options.sqpoll_cpu) {
-            return "the kernel knows no such set-up; check io_uring_sqpoll_cpu";
-        }
-        if (options.defer_taskrun.value_or(false)) {
-            return "io_uring_defer_taskrun needs kernel 6.1";
-        }
-        return "the kernel is too old for it";
-    default:
-        return "try backend(BackendKind::Queue)";
-    }
-}
-
-BuildFailure refused(const char* call, int error, const RuntimeOptions& options) {
-    std::string sentence = std::string(call) + " failed: " + std::strerror(error) + "; " + remedy(error, options);
-    if (options.sqpoll_idle) {
-        sentence = "io_uring_sqpoll: " + sentence;
-    } else if (options.defer_taskrun.value_or(false)) {
-        sentence = "io_uring_defer_taskrun: " + sentence;
-    }
-    return {RuntimeError::IoUringInit, std::move(sentence)};
-}
-
-void note_if(std::vector<std::string>& notes, bool missing, bool masked, const char* what, const char* why) {
-    if (missing) {
-        notes.push_back(std::string(what) + ": " + (masked ? "disabled by SPARGIO_URING_DISABLE" : why));
-    }
-}
-
 }  // namespace
-
-UringMask UringMask::from_environment() {
-    UringMask mask;
-    const char* names = std::getenv("SPARGIO_URING_DISABLE");
-    std::string_view rest = names != nullptr ? names : "";
-    while (!rest.empty()) {
-        const auto comma = std::min(rest.find(','), rest.size());
-        const auto name = rest.substr(0, comma);
-        rest.remove_prefix(std::min(comma + 1, rest.size()));
-        mask.single_issuer |= name == "single_issuer";
-        mask.defer_taskrun |= name == "defer_taskrun";
-        mask.coop_taskrun |= name == "coop_taskrun";
-        mask.taskrun_flag |= name == "taskrun_flag";
-        mask.no_sqarray |= name == "no_sqarray";
-        mask.registered_ring_fd |= name == "registered_ring_fd";
-        mask.msg_ring |= name == "msg_ring";
-        mask.send_msg_ring |= name == "send_msg_ring";
-        mask.ext_arg |= name == "ext_arg";
-    }
-    return mask;
-}
 
 int Uring::setup(unsigned entries, io_uring_params& params) noexcept {
     UringFaults* faults = uring_faults.load(std::memory_order_acquire);
@@ -147,27 +44,33 @@ int Uring::setup(unsigned entries, io_uring_params& params) noexcept {
             return error;
         }
     }
-    if ((params.flags & abi::setup_no_sqarray) == 0) {
-        return io_uring_queue_init_params(entries, &ring_, &params);
-    }
-    // liburing before 2.5 knows no NO_SQARRAY, and its queue_init would write an index array over the ring's heads and
-    // tails. Map the ring with it, and keep it away from the array.
+    // Not io_uring_queue_init_params(): liburing before 2.6 does not know NO_SQARRAY and would write an index array
+    // over the ring's heads and tails, later versions ask for it unasked.
+    const bool without_array = (params.flags & abi::setup_no_sqarray) != 0;
     try {
-        unused_index_.resize(params.cq_entries);
+        unused_index_.resize(without_array ? params.cq_entries : 0);  // At least as many as there are entries.
     } catch (const std::bad_alloc&) {
         return -ENOMEM;
     }
-    const long fd = syscall(__NR_io_uring_setup, entries, &params);
-    if (fd < 0) {
+    const long made = syscall(__NR_io_uring_setup, entries, &params);
+    if (made < 0) {
         return -errno;
     }
-    if (const int error = io_uring_queue_mmap(static_cast<int>(fd), &params, &ring_)) {
-        ::close(static_cast<int>(fd));
+    const int fd = static_cast<int>(made);
+    if (const int error = io_uring_queue_mmap(fd, &params, &ring_)) {
+        ::close(fd);
         return error;
     }
+    // Some versions leave these to their caller.
+    ring_.ring_fd = fd;
+    ring_.enter_ring_fd = fd;
     ring_.features = params.features;
     ring_.flags = params.flags;
-    ring_.sq.array = unused_index_.data();
+    if (without_array) {
+        ring_.sq.array = unused_index_.data();
+    } else {
+        std::iota(ring_.sq.array, ring_.sq.array + params.sq_entries, 0U);
+    }
     return 0;
 }
 
@@ -178,10 +81,10 @@ std::optional<BuildFailure> Uring::create(const RuntimeOptions& options, const U
     unsigned entries = options.ring_entries;
     int error = -EINVAL;
     int patience = 3;
-    const auto rungs = ladder(options, mask);
+    const auto rungs = setup_ladder(options, mask);
     for (auto rung = rungs.begin(); rung != rungs.end();) {
         params = io_uring_params{};
-        params.flags = rung->flags;
+        params.flags = *rung;
         params.cq_entries = std::clamp(entries * 4, 16U, kMostCqEntries);
         if (options.sqpoll_idle) {
             params.sq_thread_idle = static_cast<unsigned>(options.sqpoll_idle->count());
@@ -200,7 +103,7 @@ std::optional<BuildFailure> Uring::create(const RuntimeOptions& options, const U
         }
     }
     if (error < 0) {
-        return refused("io_uring_setup", -error, options);
+        return setup_failure("io_uring_setup", -error, options);
     }
     uring->open_ = true;
     static_cast<void>(rings_unmapped.load(std::memory_order_acquire));
@@ -211,7 +114,7 @@ std::optional<BuildFailure> Uring::create(const RuntimeOptions& options, const U
     report.registered_ring_fd = !mask.registered_ring_fd && io_uring_register_ring_fd(&uring->ring_) == 1;
     std::uint32_t result = 0;
     if (const int failed = uring->prove(result)) {
-        return refused(result != 0 ? "a NOP on the new ring" : "io_uring_enter", -failed, options);
+        return setup_failure(result != 0 ? "a NOP on the new ring" : "io_uring_enter", -failed, options);
     }
     report.ring_entries = params.sq_entries;
     report.cq_entries = params.cq_entries;
@@ -224,32 +127,7 @@ std::optional<BuildFailure> Uring::create(const RuntimeOptions& options, const U
     report.ext_arg = (uring->ring_.features & IORING_FEAT_EXT_ARG) != 0;
     report.msg_ring = !mask.msg_ring && uring->prove_msg_ring(false);
     report.send_msg_ring = report.msg_ring && !mask.send_msg_ring && uring->prove_msg_ring(true);
-    auto& notes = report.notes;
-    if (params.sq_entries < options.ring_entries) {
-        notes.push_back("ring_entries: " + std::to_string(params.sq_entries) + " instead of " +
-                        std::to_string(options.ring_entries) + ", because locked memory is short (ulimit -l)");
-    }
-    const bool poll = uring->sqpoll_;
-    note_if(notes, !report.single_issuer, mask.single_issuer, "single_issuer",
-            options.single_issuer.value_or(true) ? "the kernel refuses it (6.0 has it)" : "switched off by the option");
-    note_if(notes, !report.defer_taskrun, mask.defer_taskrun, "defer_taskrun",
-            poll ? "excluded by sqpoll"
-                 : (options.defer_taskrun.value_or(true) && report.single_issuer ? "the kernel refuses it (6.1 has it)"
-                                                                                 : "switched off by an option"));
-    note_if(notes, !report.coop_taskrun && !report.defer_taskrun, mask.coop_taskrun, "coop_taskrun",
-            poll ? "excluded by sqpoll"
-                 : (options.coop_taskrun.value_or(true) ? "the kernel refuses it (5.19 has it)"
-                                                        : "switched off by the option"));
-    note_if(notes, !report.taskrun_flag, mask.taskrun_flag, "taskrun_flag",
-            poll ? "excluded by sqpoll" : "the kernel refuses it (5.19 has it), or nothing that needs it is in use");
-    note_if(notes, !report.no_sqarray, mask.no_sqarray, "no_sqarray", "the kernel refuses it (6.6 has it)");
-    note_if(notes, !report.registered_ring_fd, mask.registered_ring_fd, "registered_ring_fd",
-            "the kernel refuses it (5.18 has it)");
-    note_if(notes, !report.msg_ring, mask.msg_ring, "msg_ring",
-            "the kernel refuses it (5.18 has it); shards wake each other by eventfd");
-    note_if(notes, !report.send_msg_ring, mask.send_msg_ring, "send_msg_ring",
-            "the kernel refuses it (6.13 has it); foreign threads wake shards by eventfd");
-    note_if(notes, !report.ext_arg, mask.ext_arg, "ext_arg", "the kernel has no IORING_FEAT_EXT_ARG (5.11)");
+    report.notes = notes_on(report, options, mask);
     out = std::move(uring);
     return std::nullopt;
 }

@@ -14,23 +14,9 @@
 #include "runtime_options.hpp"
 #include "spargio/capabilities.hpp"
 #include "spargio/detail/seams.hpp"
+#include "uring_setup.hpp"
 
 namespace spargio::detail {
-
-/// Features that SPARGIO_URING_DISABLE names (comma separated), so that one kernel can play older ones.
-struct UringMask {
-    bool single_issuer = false;
-    bool defer_taskrun = false;
-    bool coop_taskrun = false;
-    bool taskrun_flag = false;
-    bool no_sqarray = false;
-    bool registered_ring_fd = false;
-    bool msg_ring = false;
-    bool send_msg_ring = false;
-    bool ext_arg = false;
-
-    [[nodiscard]] static UringMask from_environment();
-};
 
 /// What is reserved in user_data; an operation's address is never this small, and all ones belongs to liburing.
 namespace user_data {
@@ -38,6 +24,7 @@ inline constexpr std::uint64_t bell = 1;        // Arrives at the woken shard.
 inline constexpr std::uint64_t bell_sent = 2;   // | target << 8. Comes back to the ringing shard, only when it failed.
 inline constexpr std::uint64_t wake_event = 3;  // The eventfd of shards that cannot be rung otherwise is readable.
 inline constexpr std::uint64_t probe = 4;
+inline constexpr std::uint64_t nothing = 5;  // An entry that was taken back.
 inline constexpr std::uint64_t kind_mask = 0xFF;
 }  // namespace user_data
 

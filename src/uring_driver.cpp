@@ -28,7 +28,11 @@ int bell_fault() noexcept {
 }  // namespace
 
 UringDriver::UringDriver(Shard& shard, std::unique_ptr<Uring> uring, const Capabilities& features) noexcept
-    : shard_(shard), uring_(std::move(uring)), msg_ring_(features.msg_ring), send_msg_ring_(features.send_msg_ring) {}
+    : shard_(shard),
+      uring_(std::move(uring)),
+      msg_ring_(features.msg_ring),
+      send_msg_ring_(features.send_msg_ring),
+      sqpoll_(features.sqpoll) {}
 
 int UringDriver::open_event() noexcept {
     event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -62,10 +66,10 @@ void UringDriver::poll() noexcept {
     if (uring_->unsubmitted() != 0) {
         static_cast<void>(uring_->submit());  // What the kernel does not take now stays prepared for the next turn.
     }
+    if (!std::exchange(overflow_seen_, uring_->overflowed()) && overflow_seen_) {
+        shard_.counters.cq_overflows.add();
+    }
     if (uring_->must_enter()) {
-        if (!std::exchange(overflow_seen_, uring_->overflowed()) && overflow_seen_) {
-            shard_.counters.cq_overflows.add();
-        }
         static_cast<void>(uring_->get_events());
     }
     reap();
@@ -76,6 +80,12 @@ void UringDriver::wait(clock::time_point deadline) noexcept {
     if (span <= clock::duration::zero() || has_completions()) {
         poll();  // A wait with a zero timeout costs far more than a look.
         return;
+    }
+    if (event_ >= 0 && !event_armed_) {
+        poll();  // The queue was full when it should have been armed.
+        if (!event_armed_) {
+            return;
+        }
     }
     // Interrupted, timed out, busy: the caller looks at everything again anyway.
     static_cast<void>(uring_->submit_and_wait(span));
@@ -93,18 +103,29 @@ void UringDriver::ring(Shard& target) noexcept {
     }
     const auto& other = static_cast<const UringDriver&>(*target.driver);
     io_uring_prep_msg_ring(sqe, other.uring_->fd(), 0, user_data::bell, 0);
-    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     sqe->user_data = user_data::bell_sent | (std::uint64_t{target.id} << 8U);
+    if (sqpoll_) {
+        ++bells_in_flight_;  // The kernel's thread takes it some time: its end is awaited in settle().
+    } else {
+        sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    }
     static_cast<void>(uring_->submit());
     if (uring_->unsubmitted() != 0 || uring_->ready() != 0) {
         // Refused for now, or it may have failed. The step that rings can be long, and the target sleeps meanwhile.
         poll();
     }
+    if (!sqpoll_ && uring_->unsubmitted() != 0) {
+        // Refused again: ours is the last of those that are left, and the kernel has not seen it.
+        io_uring_prep_nop(sqe);
+        sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+        sqe->user_data = user_data::nothing;
+        target.driver->wake_from_outside();
+    }
 }
 
 void UringDriver::settle() noexcept {
     poll();
-    while (uring_->unsubmitted() != 0) {  // A submission thread may take its time.
+    while (uring_->unsubmitted() != 0 || bells_in_flight_ != 0) {  // A submission thread may take its time.
         std::this_thread::yield();
         poll();
     }
@@ -145,6 +166,7 @@ void UringDriver::on_completion(const io_uring_cqe& cqe) noexcept {
         --bells_owed_;
         break;
     case user_data::bell_sent:
+        bells_in_flight_ -= sqpoll_ ? 1 : 0;
         if (cqe.res < 0) {
             shard_.runtime().shards[cqe.user_data >> 8U]->driver->wake_from_outside();
         }
@@ -175,25 +197,20 @@ void UringDriver::arm_event() noexcept {
     }
 }
 
-std::optional<BuildFailure> make_uring_driver(Shard& shard, Capabilities* report) {
+std::optional<BuildFailure> make_uring_driver(Shard& shard, Capabilities& report) {
     const auto& options = shard.runtime().options;
-    Capabilities features;
-    features.backend = BackendKind::IoUring;
     std::unique_ptr<Uring> uring;
-    if (auto failure = Uring::create(options, UringMask::from_environment(), uring, features)) {
+    if (auto failure = Uring::create(options, UringMask::from_environment(), uring, report)) {
         return failure;
     }
-    auto driver = std::make_unique<UringDriver>(shard, std::move(uring), features);
-    if (!features.msg_ring || !features.send_msg_ring) {
+    auto driver = std::make_unique<UringDriver>(shard, std::move(uring), report);
+    if (!report.msg_ring || !report.send_msg_ring) {
         if (const int error = driver->open_event()) {
             return BuildFailure{RuntimeError::IoUringInit,
                                 std::string("eventfd failed: ") + std::strerror(error) + "; raise ulimit -n"};
         }
     }
     shard.driver = std::move(driver);
-    if (report != nullptr) {
-        *report = std::move(features);
-    }
     return std::nullopt;
 }
 

@@ -44,16 +44,19 @@ private:
     std::unique_ptr<Uring> uring_;
     const bool msg_ring_;
     const bool send_msg_ring_;
+    const bool sqpoll_;
     int event_ = -1;  // The eventfd, or -1. Constant once the shard runs.
     bool event_armed_ = false;
     bool overflow_seen_ = false;
     bool closed_ = false;
+    std::uint32_t bells_in_flight_ =
+        0;  // With a submission thread: rung through our ring, and not known to have ended.
     // Sleeps that somebody took the duty to end, less the bells that came. Below 0 only within a turn.
     std::int64_t bells_owed_ = 0;
 };
 
-/// Gives the shard a driver on a new ring; called on the shard's thread. `report` (of one shard) receives the features.
-[[nodiscard]] std::optional<BuildFailure> make_uring_driver(Shard& shard, Capabilities* report);
+/// Gives the shard a driver on a new ring; called on the shard's thread. `report` receives what that ring has.
+[[nodiscard]] std::optional<BuildFailure> make_uring_driver(Shard& shard, Capabilities& report);
 
 /// Whether an option was set that makes no sense without a ring, so that falling back would be silent disobedience.
 [[nodiscard]] bool insists_on_ring(const RuntimeOptions& options) noexcept;

@@ -50,6 +50,13 @@ WorkItem* Shard::next_item(unsigned turn) noexcept {
         // No thief can see it here any more: it must not wait behind anything.
         return std::exchange(stolen_, nullptr);
     }
+    if (turn == 0) {
+        // What overflowed must not wait until some shard's own queue is empty. And before anything else of this turn a
+        // stealable item is tried: schedule_here() wakes nobody for one that is alone, and relies on that.
+        if (WorkItem* item = core->overflow.pop()) {
+            return item;
+        }
+    }
     if (turn % kStealableEvery != 0) {
         if (WorkItem* item = ready.pop_front()) {
             return item;
@@ -156,17 +163,40 @@ void Shard::park() noexcept {
         const auto safety = asleep + kSafetyTimeout;
         const auto deadline = timers.next_due() < safety ? timers.next_due() : safety;
         driver->wait(deadline);
-        if (park_state.is_parked() && clock::now() >= safety && (!inbox.empty() || something_to_steal())) {
-            // Nobody has taken the duty to wake us, yet there is work. A waker may stand between its push and its bell;
-            // if none comes now, a wake was lost: the one thing that must not happen.
-            driver->wait(clock::now() + kLateBell);
-            if (park_state.is_parked()) {
-                counters.late_wakes.add();
-            }
+        if (clock::now() >= safety) {
+            look_for_lost_wakes();
         }
         spin_.slept(clock::now() - asleep);
     }
     resume_from_park();
+}
+
+/// The safety time-out is over. If there is work, and nobody has taken the duty to wake us, a waker may stand between
+/// its push and its bell, or somebody else is about to take the work. If neither comes now, a wake was lost: the one
+/// thing that must not happen.
+void Shard::look_for_lost_wakes() noexcept {
+    const bool pushed = !inbox.empty();
+    const auto waits = [this](const StealQueue& queue, std::uint64_t taken) {
+        return queue.size() != 0 && queue.taken() == taken;
+    };
+    const StealQueue* waiting = core->overflow.size() != 0 ? &core->overflow : nullptr;
+    for (std::size_t i = 0; waiting == nullptr && i < core->shards.size(); ++i) {
+        waiting = core->shards[i]->stealable.size() != 0 ? &core->shards[i]->stealable : nullptr;
+    }
+    if (!park_state.is_parked() || (!pushed && waiting == nullptr)) {
+        return;
+    }
+    const auto taken = waiting != nullptr ? waiting->taken() : 0;
+    const auto patience = clock::now() + kLateBell;
+    while (park_state.is_parked() && clock::now() < patience) {
+        if (timers.next_due() < patience || driver->has_completions()) {
+            return;  // There is something else to do: what waits is found with it.
+        }
+        driver->wait(patience);
+    }
+    if (park_state.is_parked() && (pushed || waits(*waiting, taken))) {
+        counters.late_wakes.add();
+    }
 }
 
 void Shard::resume_from_park() noexcept {

@@ -10,8 +10,8 @@
 
 namespace spargio {
 
-/// A plain report, taken with RuntimeHandle::capabilities(). It is the same for all shards and does not change while
-/// the runtime lives. On the queue backend everything about rings is 0 or false.
+/// A plain report, taken with RuntimeHandle::capabilities(): what holds for every shard. It does not change while the
+/// runtime lives. On the queue backend everything about rings is 0 or false.
 struct Capabilities {
     /// The backend in use: IoUring or Queue, never Auto once a runtime has been built.
     BackendKind backend = BackendKind::Auto;
@@ -20,9 +20,9 @@ struct Capabilities {
     /// Auto got its io_uring.
     std::string fallback_reason;
 
-    /// Submission entries of each ring; fewer than asked for when locked memory was short.
+    /// Submission entries of the smallest ring; fewer than asked for when locked memory was short.
     std::uint32_t ring_entries = 0;
-    /// Completion entries of each ring.
+    /// Completion entries of the smallest ring.
     std::uint32_t cq_entries = 0;
 
     /// IORING_SETUP_SINGLE_ISSUER (kernel 6.0): the kernel skips locks, since only the shard's thread submits.

@@ -21,7 +21,7 @@
 
 namespace spargio {
 
-template <class T>
+template <class T = void>
 class JoinHandle;
 
 namespace detail {
@@ -106,15 +106,15 @@ public:
         if (wait_.canceled) {
             return std::make_error_code(std::errc::operation_canceled);
         }
-        if (wait_.child->outcome == Outcome::Value || wait_.child->outcome == Outcome::Exception) {
-            if constexpr (std::is_void_v<T>) {
-                take_value<T>(wait_.child);
-                return {};
-            } else {
-                return take_value<T>(wait_.child);
-            }
+        if (wait_.child->outcome == Outcome::Canceled || wait_.child->outcome == Outcome::Refused) {
+            return join_error(wait_.child);
         }
-        return join_error(wait_.child);
+        if constexpr (std::is_void_v<T>) {
+            take_value<T>(wait_.child);
+            return {};
+        } else {
+            return take_value<T>(wait_.child);
+        }
     }
 };
 
@@ -123,14 +123,22 @@ public:
 /// What every spawn returns. Keep it to join, ask or stop the task; drop it, and the task runs on.
 ///
 /// A task of any runtime may await it, any thread that is not a shard of the task's runtime may block on it. The handle
-/// is used by one thread at a time, but for request_stop(), done() and spawn_error(), which any thread may call
-/// meanwhile. It may outlive the runtime. It owns the task's block (result and join state), never its frame: when the
-/// task ends, everything in its frame is destroyed on its shard before any joiner sees the result.
+/// is used by one thread at a time, but for request_stop(), done() and spawn_error(), which any thread may call while
+/// another is in get(), wait_for() or join(). `co_await std::move(handle)` takes the task out of the handle, and nobody
+/// may use it meanwhile. It may outlive the runtime. It owns the task's block (result and join state), never its frame:
+/// when the task ends, everything in its frame is destroyed on its shard before any joiner sees the result.
+///
+/// Default constructed it is empty, as after detach(): every call but valid(), detach() and assignment throws
+/// std::logic_error.
+///
+/// The result is taken once: a second get() or join() throws std::logic_error. Results that a Result cannot hold
+/// (references, std::error_code) are taken with get() or `co_await std::move(handle)`.
 template <class T>
 class SPARGIO_HANDLE_NODISCARD JoinHandle {
 public:
     using value_type = T;
 
+    JoinHandle() noexcept = default;
     JoinHandle(JoinHandle&& other) noexcept : task_(std::exchange(other.task_, nullptr)), runtime_(other.runtime_) {}
     JoinHandle& operator=(JoinHandle&& other) noexcept {
         if (this != &other) {
@@ -158,25 +166,24 @@ public:
         return detail::JoinResultAwaiter<T>(require(), runtime_);
     }
 
-    /// Blocks the thread until the task has ended; gives and throws what `co_await std::move(handle)` does, and leaves
-    /// the handle empty. Throws std::logic_error on a shard thread of the task's runtime: await there.
+    /// Blocks the thread until the task has ended; gives and throws what `co_await std::move(handle)` does. Throws
+    /// std::logic_error on a shard thread of the task's runtime: await there.
     T get() {
         detail::join_block(require(), runtime_);
-        const JoinHandle consumed(std::move(*this));
-        return detail::take_value<T>(consumed.task_);
+        return detail::take_value<T>(task_);
     }
 
     /// Blocks the thread until the task has ended, `limit` at most; whether it has. Throws like get().
     template <class Rep, class Period>
-    [[nodiscard]] bool wait_for(std::chrono::duration<Rep, Period> limit) const {
+    bool wait_for(std::chrono::duration<Rep, Period> limit) const {
         return detail::join_block_for(require(), runtime_, detail::clamp_duration(limit));
     }
 
     /// Whether the task has ended (or was refused): a join will not wait.
-    [[nodiscard]] bool done() const { return require()->done(); }
+    bool done() const { return require()->done(); }
 
     /// Why the spawn was refused (RuntimeError::Closed, InvalidShard, Overloaded, ...); empty if it was not.
-    [[nodiscard]] std::error_code spawn_error() const { return detail::refusal_of(require()); }
+    std::error_code spawn_error() const { return detail::refusal_of(require()); }
 
     /// Asks the task to stop: its token, and the wait it is suspended in. Returns at once; any thread.
     void request_stop() const { detail::request_task_stop(require()); }
@@ -189,7 +196,7 @@ public:
         }
     }
 
-    /// False once the handle was awaited as an rvalue, got, detached or moved from.
+    /// False when default constructed, and once awaited as an rvalue, detached or moved from.
     [[nodiscard]] bool valid() const noexcept { return task_ != nullptr; }
 
     /// For the spawn functions: takes over the handle's side of a submitted task.
@@ -209,8 +216,8 @@ private:
         return task_;
     }
 
-    detail::TaskHeader* task_;
-    std::uint64_t runtime_;
+    detail::TaskHeader* task_ = nullptr;
+    std::uint64_t runtime_ = 0;
 };
 
 }  // namespace spargio

@@ -276,7 +276,9 @@ public:
 
     constexpr Result() noexcept = default;
     explicit constexpr Result(std::in_place_t) noexcept {}
-    Result(std::error_code error) noexcept : error_(error) {}
+    /// An empty code is success, so that what a std::filesystem call left in its error_code can be returned as it is.
+    Result(std::error_code error) noexcept
+        : error_(error.value() != 0 ? detail::ErrorWords(error) : detail::ErrorWords()) {}
     template <detail::ErrorCodeEnum E>
     Result(E error) noexcept : Result(std::error_code(error)) {}
 

@@ -7,14 +7,11 @@
 
 #include "spargio/runtime_handle.hpp"
 
-// A macro only because clang-format 14 takes an attribute with a text here for the start of a block.
-#define SPARGIO_RUNTIME_NODISCARD [[nodiscard("destroying the Runtime shuts it down")]]
-
 namespace spargio {
 
 /// Owns the shard threads, their rings and everything spawned on them; made by RuntimeBuilder. Move-only. Its
 /// destructor is shutdown(). handle(), block_on() and shutdown() may be called from any thread.
-class SPARGIO_RUNTIME_NODISCARD Runtime {
+class Runtime {
 public:
     Runtime(Runtime&& other) noexcept;
     Runtime& operator=(Runtime&& other) noexcept;
@@ -30,7 +27,7 @@ public:
     /// ends; returns its value or rethrows. std::logic_error on a shard thread of this runtime.
     template <Spawnable F>
     auto block_on(F&& spawnable) -> SpawnValue<F> {
-        detail::refuse_on_shard_of(detail::core_id(core_.get()));  // Before anything runs that nobody would wait for.
+        detail::refuse_on_shard_of(detail::core_id(&*core_));  // Before anything runs that nobody would wait for.
         auto handle = detail::spawn(*core_, block_on_placement(), std::forward<F>(spawnable));
         return handle.get();
     }
@@ -40,7 +37,8 @@ public:
     /// awaited one before the one that awaits it, and their joiners get JoinError::Canceled; threads are joined,
     /// blocking jobs that run are waited for; the rings are closed. Idempotent; concurrent calls wait for the first. On
     /// one of its own threads (shard or blocking pool) it starts the shutdown and returns, and a helper thread does the
-    /// rest after the step. In a child after fork() it does nothing: the threads are not there.
+    /// rest after the step. In a child after fork() it does nothing: the threads are not there. On a shard of
+    /// another runtime it waits like any thread, so two runtimes whose tasks shut each other down wait for ever.
     void shutdown();
 
 private:
@@ -53,5 +51,3 @@ private:
 };
 
 }  // namespace spargio
-
-#undef SPARGIO_RUNTIME_NODISCARD

@@ -56,31 +56,36 @@ public:
     RuntimeBuilder& thread_affinity(std::vector<unsigned> cpus);
     /// Threads of the blocking pool, at most; at least 1. Default 4 x CPUs. Started on demand, ended when idle.
     RuntimeBuilder& blocking_threads(std::size_t threads);
-    /// Blocking jobs that may wait for a thread; default 1024. One more is Overloaded.
+    /// Blocking jobs that may wait for a thread, at least 1; default 1024. One more is Overloaded.
     RuntimeBuilder& blocking_queue_capacity(std::size_t jobs);
     /// A kernel thread submits for each ring and sleeps after `idle` without work (1 ms to 1 h). It takes CPU while
     /// awake. Excludes defer_taskrun. Default: none. Clearing it clears the CPU too.
     RuntimeBuilder& io_uring_sqpoll(std::optional<std::chrono::milliseconds> idle);
     /// The CPU of that kernel thread; implies an idle time of 2000 ms if none is set.
     RuntimeBuilder& io_uring_sqpoll_cpu(std::optional<unsigned> cpu);
-    /// IORING_SETUP_SINGLE_ISSUER (6.0). Default on, where the kernel has it.
+    /// IORING_SETUP_SINGLE_ISSUER (6.0). Default on, where the kernel has it; asked for explicitly, no ring is made
+    /// without it.
     RuntimeBuilder& io_uring_single_issuer(bool on);
-    /// IORING_SETUP_COOP_TASKRUN (5.19). Default on, where defer_taskrun is not in use.
+    /// IORING_SETUP_COOP_TASKRUN (5.19). Default on, where defer_taskrun is not in use; asked for explicitly, no ring
+    /// is made without it, and it is set beside defer_taskrun too.
     RuntimeBuilder& io_uring_coop_taskrun(bool on);
     /// IORING_SETUP_DEFER_TASKRUN (6.1). Default on, where the kernel has it; asked for explicitly and refused is an
     /// error.
     RuntimeBuilder& io_uring_defer_taskrun(bool on);
     /// Called with an exception that left a task nobody joins, on the thread where the last chance to join it went
-    /// away; must not throw. Default: one line on stderr, then std::terminate.
+    /// away; must not throw. Default: one line on stderr, then std::terminate. Nothing is reported while a shutdown
+    /// runs; an exception in a handle that is dropped after it is.
     RuntimeBuilder& on_unhandled_exception(std::function<void(std::exception_ptr)> hook);
 
     /// Starts the shards. Throws std::system_error whose what() names the option or the errno, and the remedy.
     /// On failure no thread, ring or descriptor is left.
-    [[nodiscard]] Runtime build() const;
+    Runtime build() const;
     /// The same without throwing: RuntimeError::InvalidConfig, ThreadSpawn or IoUringInit, or an errno.
-    [[nodiscard]] Result<Runtime> try_build() const;
+    Result<Runtime> try_build() const;
 
 private:
+    [[nodiscard]] detail::RuntimeOptions& options() const noexcept;
+
     std::unique_ptr<detail::RuntimeOptions> options_;
 };
 

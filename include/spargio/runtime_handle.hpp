@@ -81,12 +81,14 @@ public:
         JoinHandle<SpawnValue<F>> spawn_blocking(F&& callable)
     const {
         auto task = detail::make_task(std::forward<F>(callable));
+        const auto id = detail::core_id(&*core_);  // First: the job may destroy this handle.
         detail::TaskHeader* header = detail::TaskAccess::release(task);
         detail::submit_blocking(*core_, header);
-        return JoinHandle<SpawnValue<F>>(header, detail::core_id(core_.get()));
+        return JoinHandle<SpawnValue<F>>(header, id);
     }
 
-    /// Not in this version: RuntimeError::UnsupportedBackend, or InvalidShard for an unknown shard.
+    /// Not in this version: RuntimeError::UnsupportedBackend, InvalidShard for an unknown shard, Closed after the
+    /// shutdown.
     [[nodiscard]] Result<NativeLane> native_lane(ShardId shard) const;
 
     /// Totals since the build and gauges of now; takes no lock, allocates one vector.

@@ -23,9 +23,9 @@ public:
     ShardCtx(const ShardCtx&) = delete;
     ShardCtx& operator=(const ShardCtx&) = delete;
 
-    [[nodiscard]] ShardId shard_id() const;
-    [[nodiscard]] RuntimeHandle handle() const;
-    [[nodiscard]] std::optional<RemoteShard> remote(ShardId shard) const;
+    ShardId shard_id() const;
+    RuntimeHandle handle() const;
+    std::optional<RemoteShard> remote(ShardId shard) const;
 
     /// Queues a task that stays on this shard. The cheapest spawn: no other thread is involved. RuntimeError::Closed
     /// once the runtime shuts down.

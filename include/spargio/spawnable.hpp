@@ -48,8 +48,10 @@ struct SpawnValueOf<F> {
 }  // namespace detail
 
 /// A `Task<T>` (as an rvalue); a callable, move-only too, that returns a `Task<T>`; or a plain callable that returns a
-/// T. The callable takes no arguments. It is moved into the task's frame and lives until the task ends, so a coroutine
-/// lambda with captures is safe here.
+/// T. The callable takes no arguments and is called as an lvalue. It is moved into the task's frame and lives until the
+/// task ends, so a coroutine lambda with captures is safe here. (Not with GCC 12 in an expression that also has a
+/// `co_await`, as in `co_await handle.spawn_pinned(0, [text] { ... })`: it destroys the lambda twice. Name the handle
+/// first, then await it.)
 template <class F>
 concept Spawnable = detail::SpawnableTask<F> || detail::SpawnableCallable<F>;
 

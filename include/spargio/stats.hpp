@@ -14,7 +14,9 @@ namespace spargio {
 /// pending, live or depth are gauges. When the runtime is at rest, ring_msgs_submitted = ring_msgs_completed +
 /// ring_msgs_failed, pending_native_ops = 0 and tasks_live = 0.
 struct RuntimeStats {
-    /// Gauge, one entry per shard: spawned tasks queued there that have not had their first step yet.
+    /// Gauge, one entry per shard: pinned tasks of that shard that have not had their first step, and what waits in its
+    /// stealable queue: tasks before their first step, and stealable ones that yielded or were woken. What overflowed
+    /// to the queue that all shards share is in none of them.
     std::vector<std::uint64_t> shard_command_depths;
 
     /// Tasks accepted for one fixed shard: pinned, round robin, sticky, and those spawned locally.
@@ -60,7 +62,8 @@ struct RuntimeStats {
 
     /// Sleeps and timeouts that came due; those cancelled before do not count.
     std::uint64_t timers_fired = 0;
-    /// Gauge: tasks accepted by a spawn whose frame has not been destroyed yet.
+    /// Gauge: tasks of shards that were accepted and whose frame has not been destroyed yet; blocking jobs are not
+    /// counted.
     std::uint64_t tasks_live = 0;
 
     [[nodiscard]] bool operator==(const RuntimeStats&) const = default;

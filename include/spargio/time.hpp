@@ -52,9 +52,11 @@ private:
 
 }  // namespace detail
 
-/// Awaitable -> Result<void>: resumes at `due` or later, a stealable task on any shard. A time in the past does not
-/// suspend. std::errc::operation_canceled when the task is stopped before that, or was already. No kernel timer, and no
-/// allocation but for the growth of the shard's timer queue (not_enough_memory if that fails).
+/// Awaitable -> Result<void>: resumes at `due` or later. The deadline belongs to the shard that the task went to sleep
+/// on: while that one is in a long step, the sleep, and its end by a stop, wait for it, even if the task is stealable
+/// and may then resume on any shard. A time in the past does not suspend. std::errc::operation_canceled when the task
+/// is stopped before that, or was already. No kernel timer, and no allocation but for the growth of the shard's timer
+/// queue (not_enough_memory if that fails).
 [[nodiscard("co_await it")]] inline detail::SleepAwaiter sleep_until(
     std::chrono::steady_clock::time_point due) noexcept {
     return detail::SleepAwaiter(due);

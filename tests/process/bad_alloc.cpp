@@ -139,6 +139,18 @@ TEST_P(BadAlloc, InAStartingShardFailsTheBuild) {
     EXPECT_EQ(open_descriptors(), descriptors);
 }
 
+TEST_P(BadAlloc, InAShutdownFromWithinDoesNotStopIt) {
+    auto owner = runtime(2);
+    auto ends = owner.handle().spawn_pinned(1, [&] {
+        allocations_left_elsewhere = 0;
+        owner.shutdown();  // Wants a helper thread.
+        allocations_left_elsewhere = -1;
+    });
+    ends.get();
+    owner.shutdown();
+    EXPECT_EQ(owner.handle().spawn_pinned(0, [] {}).spawn_error(), RuntimeError::Closed);
+}
+
 TEST_P(BadAlloc, InASpawnIsThrownAtTheCall) {
     const auto owner = runtime(2);
     const auto handle = owner.handle();

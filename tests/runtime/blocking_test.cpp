@@ -189,6 +189,23 @@ TEST_P(Blocking, AFullQueueIsOverloaded) {
     handle.spawn_blocking([] {}).get();
 }
 
+TEST_P(Blocking, JobsForWhichAThreadIsOnItsWayDoNotWait) {
+    for (int round = 0; round < 50; ++round) {
+        auto one = builder(1).blocking_threads(2).blocking_queue_capacity(1).build();
+        Event release;
+        std::vector<JoinHandle<void>> jobs;
+        for (int i = 0; i < 3; ++i) {  // Two threads, and one may wait.
+            jobs.push_back(one.handle().spawn_blocking([&] { release.wait(); }));
+            EXPECT_FALSE(jobs.back().spawn_error()) << i;
+        }
+        EXPECT_EQ(one.handle().spawn_blocking([] {}).spawn_error(), RuntimeError::Overloaded);
+        release.set();
+        for (auto& job : jobs) {
+            job.get();
+        }
+    }
+}
+
 TEST_P(Blocking, WaitingJobsRunInTheOrderTheyCame) {
     auto one = builder(1).blocking_threads(1).build();
     Event release;
@@ -275,6 +292,34 @@ TEST_P(Blocking, IdleThreadsEndAfterAWhile) {
     EXPECT_GE(thread_count(), 3U);
     EXPECT_TRUE(threads_fall_to(2 + SPARGIO_TSAN)) << "only the shard is left";
     EXPECT_EQ(one.handle().spawn_blocking([] { return 7; }).get(), 7) << "and a new one starts";
+}
+
+/// A thread-local object of a job's, as a connection may be: its end needs a shard.
+struct NeedsTheShardAtItsEnd {
+    explicit NeedsTheShardAtItsEnd(RuntimeHandle used, Event& ending) : handle(std::move(used)), ends(ending) {}
+    NeedsTheShardAtItsEnd(const NeedsTheShardAtItsEnd&) = delete;
+    NeedsTheShardAtItsEnd& operator=(const NeedsTheShardAtItsEnd&) = delete;
+    ~NeedsTheShardAtItsEnd() {
+        ends.set();
+        handle.spawn_pinned(0, [] {}).get();
+    }
+    RuntimeHandle handle;
+    Event& ends;
+};
+
+TEST_P(Blocking, ASpawnNeverWaitsForTheEndOfAThread) {
+    Watchdog watchdog("ends of blocking threads");
+    Event ends;
+    auto one = builder(1).blocking_threads(2).build();
+    const auto handle = one.handle();
+    handle.spawn_blocking([&] { thread_local const NeedsTheShardAtItsEnd kept(handle, ends); }).get();
+    one.block_on([&]() -> Task<> {
+        ends.wait();  // The thread has left, and waits for this shard.
+        auto job = handle.spawn_blocking([] { return 1; });
+        co_await yield();
+        const int given = co_await std::move(job);
+        EXPECT_EQ(given, 1);
+    });
 }
 
 TEST_P(Blocking, JobsMayUseTheRuntime) {

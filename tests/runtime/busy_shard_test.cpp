@@ -24,11 +24,15 @@ void settle(const RuntimeHandle& handle, Others others) {
     if (others == Others::JustIdle) {
         return;
     }
-    // Nobody has anything to do: each shard parks once more after its last task.
-    const auto parks = handle.stats_snapshot().parks;
-    const auto limit = std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
-    while (handle.stats_snapshot().parks == parks && std::chrono::steady_clock::now() < limit) {
-        std::this_thread::yield();
+    // Each shard has one more task, and parks after it, unless another's look for work kept it awake: no test relies on
+    // the sleep itself.
+    for (ShardId shard = 0; shard < handle.shard_count(); ++shard) {
+        const auto parks = handle.stats_snapshot().parks;
+        finish_step(handle, shard);
+        const auto limit = std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
+        while (handle.stats_snapshot().parks == parks && std::chrono::steady_clock::now() < limit) {
+            std::this_thread::yield();
+        }
     }
 }
 
@@ -54,6 +58,28 @@ TEST_P(BusyShard, WorkOfAForeignThreadQueuedAtTheBusyShardRunsElsewhere) {
             blocker.get();
         }
     }
+}
+
+// What did not fit into the shard's queue has its turn, however long that queue never empties.
+TEST_P(BusyShard, OverflowingWorkIsNotStarvedByTasksThatYield) {
+    auto one = builder(1).stealable_queue_capacity(1).build();
+    const auto handle = one.handle();
+    std::atomic<bool> ran{false};
+    const auto yield_until_it_ran = [&]() -> Task<> {
+        while (!ran.load()) {
+            co_await yield();
+        }
+    };
+    handle
+        .spawn_stealable([&]() -> Task<> {
+            auto fills_the_queue = handle.spawn_stealable(yield_until_it_ran);
+            auto overflows = handle.spawn_stealable([&] { ran.store(true); });
+            co_await yield_until_it_ran();
+            co_await std::move(fills_the_queue);
+            co_await std::move(overflows);
+        })
+        .get();
+    EXPECT_TRUE(ran.load());
 }
 
 TEST_P(BusyShard, WorkOfAForeignThreadForAnyShardRuns) {

@@ -44,6 +44,22 @@ TEST_P(IdleRuntime, UsesNoCpuAndAnswersWithinAMillisecond) {
     EXPECT_EQ(runtime.handle().stats_snapshot().late_wakes, 0U);
 }
 
+TEST_P(IdleRuntime, ALoneTaskThatYieldsIsNoLostWake) {
+    auto two = builder(2).idle_spin(std::chrono::microseconds(0)).build();
+    const auto handle = two.handle();
+    std::atomic<bool> stop{false};
+    auto yielder = handle.spawn_stealable([&]() -> Task<> {
+        while (!stop.load()) {
+            co_await yield();
+        }
+    });
+    // More than two safety time-outs of the shard that has nothing to do.
+    EXPECT_FALSE(yielder.wait_for(std::chrono::milliseconds(1'300)));
+    stop.store(true);
+    yielder.get();
+    EXPECT_EQ(handle.stats_snapshot().late_wakes, 0U);
+}
+
 TEST_P(IdleRuntime, WithASleepingTaskUsesNoCpu) {
     const auto runtime = this->runtime(4);
     std::vector<JoinHandle<void>> sleepers;

@@ -45,7 +45,7 @@ TEST_P(JoinBlocking, GetWaitsForTheValue) {
         std::thread waiter([&] {
             about_to_wait.set();
             EXPECT_EQ(child.get(), 7);
-            EXPECT_FALSE(child.valid());
+            EXPECT_THROW(child.get(), std::logic_error) << "it was taken";
         });
         about_to_wait.wait();
         go.set();
@@ -74,7 +74,26 @@ TEST_P(JoinBlocking, GetRethrowsTheException) {
     } catch (const std::out_of_range& error) {
         EXPECT_STREQ(error.what(), "thrown by the child");
     }
-    EXPECT_FALSE(child.valid());
+    EXPECT_THROW(child.get(), std::logic_error) << "it was taken";
+}
+
+// As a program does that waits on one thread and gives up on another.
+TEST_P(JoinBlocking, AnotherThreadMayStopTheTaskThatIsWaitedFor) {
+    auto two_shards = runtime(2);
+    for (unsigned round = 0; round < 200; ++round) {
+        auto child = two_shards.handle().spawn_pinned(round % 2, []() -> Task<bool> {
+            co_return (co_await sleep_for(std::chrono::hours(1))).error() == std::errc::operation_canceled;
+        });
+        std::thread stopper([&] {
+            while (!child.done()) {
+                child.request_stop();
+            }
+            child.request_stop();
+            EXPECT_FALSE(child.spawn_error());
+        });
+        EXPECT_TRUE(child.get());
+        stopper.join();
+    }
 }
 
 TEST_P(JoinBlocking, GetOfARefusedSpawnThrowsTheReason) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What a shutdown does to the tasks that have not ended: which step is the last, who is destroyed where, and in which
 // order.
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -290,6 +291,59 @@ TEST_P(ShutdownOrder, TasksThatJoinEachOtherInARingAreDestroyed) {
         EXPECT_EQ(code_of(*first), JoinError::Canceled);
         EXPECT_EQ(code_of(*second), JoinError::Canceled);
     }
+}
+
+// A joins B, B joins C, C joins A: after the one where the ring is opened, each goes before the one that awaits it.
+TEST_P(ShutdownOrder, ARingOfJoinsIsOpenedAtOnePlaceOnly) {
+    EndLog log;
+    Event published;
+    std::array<std::optional<JoinHandle<void>>, 3> tasks;
+    {
+        auto one = runtime(1);
+        Latch joining(tasks.size());
+        const auto join_next = [&](std::size_t mine) {
+            return [&, mine, t = Tracker(log, std::to_string(mine))]() -> Task<> {
+                co_await published.async_wait();
+                joining.arrive();
+                static_cast<void>(co_await tasks[(mine + 1) % tasks.size()]->join());
+            };
+        };
+        for (std::size_t i = 0; i < tasks.size(); ++i) {
+            tasks[i].emplace(one.handle().spawn_pinned(0, join_next(i)));
+        }
+        published.set();
+        joining.wait();
+    }
+    const auto order = log.names();
+    ASSERT_EQ(order.size(), tasks.size());
+    for (std::size_t i = 1; i < order.size(); ++i) {
+        EXPECT_EQ((std::stoul(order[i]) + 1) % tasks.size(), std::stoul(order[i - 1]))
+            << "the next to go is the one that awaits the last";
+    }
+}
+
+TEST_P(ShutdownOrder, NoJoinerIsResumedOnceTheShutdownHasBegun) {
+    auto owner = std::make_optional(runtime(1));
+    const auto handle = owner->handle();
+    std::atomic<int> resumed{0};
+    Event begun;
+    auto joins = [&](auto child) {
+        return [&, child = std::move(child)]() mutable -> Task<> {
+            co_await std::move(child);
+            resumed.fetch_add(1);
+        };
+    };
+    auto child = handle.spawn_pinned(0, [&]() -> Task<> {
+        co_await begun.async_wait();
+        owner->shutdown();
+    });
+    auto parent = handle.spawn_pinned(0, joins(std::move(child)));
+    auto grandparent = handle.spawn_pinned(0, joins(std::move(parent)));
+    finish_step(handle, 0);
+    begun.set();
+    EXPECT_EQ(code_of(grandparent), JoinError::Canceled);
+    owner.reset();
+    EXPECT_EQ(resumed.load(), 0);
 }
 
 TEST_P(ShutdownOrder, ATaskThatJoinsItselfIsDestroyed) {

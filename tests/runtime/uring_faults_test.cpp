@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <linux/io_uring.h>
 #include <unistd.h>
 
 #include "kernel_abi.hpp"
@@ -194,6 +193,55 @@ TEST_F(UringFaultsTest, ARefusalOfOneShardEndsThemAll) {
     // One of two shards has its ring, the other has none: both must go.
     std::atomic<unsigned> calls{0};
     expect_refused([&calls](unsigned, unsigned) { return calls++ % 2 == 0 ? 0 : -EMFILE; }, "ulimit -n");
+}
+
+TEST_F(UringFaultsTest, WhatShardsHaveInCommonIsReported) {
+    // The first ring is as large as asked for, the other one is not.
+    std::atomic<unsigned> calls{0};
+    SetupFaults faults([&calls](unsigned entries, unsigned) { return calls++ > 0 && entries > 64 ? -ENOMEM : 0; });
+    const InstalledFaults installed(faults);
+    const Runtime runtime = builder(2).build();
+    const auto capabilities = runtime.handle().capabilities();
+    EXPECT_EQ(capabilities.ring_entries, 64U);
+    EXPECT_EQ(capabilities.cq_entries, 256U);
+    EXPECT_THAT(capabilities.to_string(), HasSubstr("ring_entries: 64 instead of 256"));
+}
+
+/// From then on no entry into the kernel succeeds on the shard that called begin(), until end().
+class BlockedEntries final : public detail::UringFaults {
+public:
+    void begin() noexcept { thread_ = std::this_thread::get_id(); }
+    void end() noexcept { thread_ = std::thread::id(); }
+    int on_enter() noexcept override { return thread_.load() == std::this_thread::get_id() ? -EAGAIN : 0; }
+
+private:
+    std::atomic<std::thread::id> thread_{};
+};
+
+TEST_F(UringFaultsTest, ABellThatIsNotTakenInTimeIsRungFromOutsideWithinTheStep) {
+    BlockedEntries faults;
+    const InstalledFaults installed(faults);
+    const Runtime runtime = builder(2).idle_spin(microseconds(0)).build();
+    const auto handle = runtime.handle();
+    const NoLateWakes all_woken(handle);
+    for (int round = 0; round < 20; ++round) {
+        const auto parks = handle.stats_snapshot().parks;
+        finish_step(handle, 1);
+        while (handle.stats_snapshot().parks == parks) {
+            std::this_thread::yield();
+        }
+        auto step = handle.spawn_pinned(0, [&] {
+            faults.begin();
+            const auto begin = std::chrono::steady_clock::now();
+            Event ran;
+            auto other = handle.spawn_pinned(1, [&] { ran.set(); });
+            ran.wait();  // This step does not end before the other shard has woken.
+            faults.end();
+            other.detach();
+            return std::chrono::steady_clock::now() - begin;
+        });
+        EXPECT_LT(step.get(), std::chrono::milliseconds(400)) << "the safety time-out is 500 ms";
+    }
 }
 
 TEST_F(UringFaultsTest, TheLadderOfFlagsIsClimbedDownOneRungAtATime) {

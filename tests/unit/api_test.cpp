@@ -108,7 +108,7 @@ concept JoinHandleOf = OnlyMoves<JoinHandle<T>> && requires(JoinHandle<T> handle
 static_assert(JoinHandleOf<int> && JoinHandleOf<void> && JoinHandleOf<MoveOnly> && JoinHandleOf<int&>);
 static_assert(std::same_as<Awaited<decltype(std::declval<JoinHandle<int>&>().join())>, Result<int>>);
 static_assert(std::same_as<Awaited<decltype(std::declval<JoinHandle<void>&>().join())>, Result<void>>);
-static_assert(!std::default_initializable<JoinHandle<int>>);
+static_assert(std::default_initializable<JoinHandle<int>> && std::same_as<JoinHandle<>, JoinHandle<void>>);
 
 // 3. Builder and runtime.
 static_assert(static_cast<int>(BackendKind::Auto) == 0 && BackendKind::IoUring != BackendKind::Queue);

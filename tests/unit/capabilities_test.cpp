@@ -4,8 +4,11 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <gtest/gtest.h>
+
+#include "common_capabilities.hpp"
 
 namespace spargio {
 namespace {
@@ -42,6 +45,28 @@ TEST(Capabilities, ReportsTheRingsAndTheirFeatures) {
               "send_msg_ring, ext_arg\n"
               "note: sqpoll: not asked for\n"
               "note: no_sqarray: the kernel is older than 6.6");
+}
+
+TEST(Capabilities, OfARuntimeAreWhatItsShardsHaveInCommon) {
+    Capabilities common;
+    common.backend = BackendKind::IoUring;
+    common.ring_entries = 4096;
+    common.cq_entries = 16384;
+    common.single_issuer = true;
+    common.msg_ring = true;
+    common.notes = {"sqpoll: not asked for"};
+    Capabilities other = common;
+    other.ring_entries = 128;
+    other.cq_entries = 512;
+    other.single_issuer = false;
+    other.ext_arg = true;
+    other.notes = {"sqpoll: not asked for", "ring_entries: 128 instead of 4096"};
+    detail::keep_common(common, other);
+    EXPECT_EQ(common.ring_entries, 128U);
+    EXPECT_EQ(common.cq_entries, 512U);
+    EXPECT_TRUE(common.msg_ring);
+    EXPECT_FALSE(common.single_issuer || common.ext_arg);
+    EXPECT_EQ(common.notes, (std::vector<std::string>{"sqpoll: not asked for", "ring_entries: 128 instead of 4096"}));
 }
 
 TEST(Capabilities, ReportsEachFeatureUnderItsName) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -122,7 +123,6 @@ TEST(Inbox, FollowsNoHint) {
     std::array<Item, 2> items;
     Inbox inbox;
     WorkList out;
-    items[0].back = nullptr;
     items[1].back = reinterpret_cast<Item*>(std::uintptr_t{0xDEAD0000BEE0});  // Long gone.
     static_cast<void>(inbox.try_push(&items[0]));
     static_cast<void>(inbox.try_push(&items[1]));
@@ -136,7 +136,7 @@ constexpr std::size_t kItems = 20'000;  // Of each producer.
 
 TEST(Inbox, KeepsEachProducersOrderAndOwesOneWakeForEachNonEmptyPeriod) {
     Inbox inbox;
-    std::vector<std::vector<Item>> items(kProducers);
+    std::vector<std::deque<Item>> items(kProducers);
     std::atomic<std::uint64_t> wakes{0};
     std::vector<std::thread> producers;
     for (std::size_t p = 0; p < kProducers; ++p) {

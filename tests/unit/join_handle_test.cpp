@@ -23,18 +23,46 @@ Task<int> number(int n) {
 
 TEST(JoinHandle, AnEmptyOneSaysSo) {
     const Runtime runtime = test::small_runtime();
+    JoinHandle<int> handle;
+    for (const bool detached : {false, true}) {
+        if (detached) {
+            handle = runtime.handle().spawn_pinned(0, number(1));
+            EXPECT_TRUE(handle.valid());
+            handle.detach();
+        }
+        EXPECT_FALSE(handle.valid());
+        EXPECT_THROW(handle.get(), std::logic_error);
+        EXPECT_THROW(handle.wait_for(std::chrono::seconds(1)), std::logic_error);
+        EXPECT_THROW(handle.done(), std::logic_error);
+        EXPECT_THROW(handle.spawn_error(), std::logic_error);
+        EXPECT_THROW(handle.request_stop(), std::logic_error);
+        EXPECT_THROW(static_cast<void>(handle.join()), std::logic_error);
+        EXPECT_THROW(static_cast<void>(std::move(handle).operator co_await()), std::logic_error);
+        handle.detach();  // Nothing to let go of.
+    }
+}
+
+TEST(JoinHandle, GivesItsResultOnceAndStaysAfterwards) {
+    Runtime runtime = test::small_runtime();
     auto handle = runtime.handle().spawn_pinned(0, number(1));
-    EXPECT_TRUE(handle.valid());
     EXPECT_EQ(handle.get(), 1);
-    EXPECT_FALSE(handle.valid());
-    EXPECT_THROW(static_cast<void>(handle.get()), std::logic_error);
-    EXPECT_THROW(static_cast<void>(handle.wait_for(std::chrono::seconds(1))), std::logic_error);
-    EXPECT_THROW(static_cast<void>(handle.done()), std::logic_error);
-    EXPECT_THROW(static_cast<void>(handle.spawn_error()), std::logic_error);
-    EXPECT_THROW(handle.request_stop(), std::logic_error);
-    EXPECT_THROW(static_cast<void>(handle.join()), std::logic_error);
-    EXPECT_THROW(static_cast<void>(std::move(handle).operator co_await()), std::logic_error);
-    handle.detach();  // Nothing to let go of.
+    EXPECT_TRUE(handle.valid());
+    EXPECT_TRUE(handle.done());
+    EXPECT_TRUE(handle.wait_for(std::chrono::seconds(0)));
+    handle.request_stop();
+    EXPECT_THROW(handle.get(), std::logic_error);
+    auto join_twice = [](JoinHandle<int> child) -> Task<> {
+        auto first = co_await child.join();
+        EXPECT_EQ(first.value(), 2);
+        bool refused = false;
+        try {
+            static_cast<void>(co_await child.join());
+        } catch (const std::logic_error&) {
+            refused = true;
+        }
+        EXPECT_TRUE(refused);
+    };
+    runtime.block_on(join_twice(runtime.handle().spawn_pinned(0, number(2))));
 }
 
 TEST(JoinHandle, MovingPassesTheTaskOn) {

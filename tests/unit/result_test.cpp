@@ -245,8 +245,20 @@ TEST(ResultDeathTest, UsingTheValueOfAnErrorStopsWithASentence) {
 
 TEST(ResultDeathTest, AnEmptyCodeAsTheErrorStopsWithASentence) {
     EXPECT_DEATH(static_cast<void>(Result<int>(std::error_code())), "spargio: .*empty std::error_code");
-    EXPECT_DEATH(static_cast<void>(Result<>(std::error_code())), "spargio: .*empty std::error_code");
     EXPECT_DEATH(static_cast<void>(Result<int>(ForeignError::None)), "empty std::error_code");
+}
+
+TEST(Result, OfNothingTakesAnEmptyCodeForSuccess) {
+    const auto remove = [](bool fails) -> Result<> {
+        std::error_code error;
+        if (fails) {
+            error = std::make_error_code(std::errc::permission_denied);
+        }
+        return error;
+    };
+    EXPECT_TRUE(remove(false).has_value());
+    EXPECT_EQ(remove(false).error(), std::error_code());
+    EXPECT_EQ(remove(true).error(), std::errc::permission_denied);
 }
 
 TEST(Result, CopiesAndMovesWhatItHolds) {

@@ -103,6 +103,7 @@ const Case cases[] = {
          o.defer_taskrun = false;
          o.single_issuer = false;
      }},
+    {"no_backend", [](RuntimeOptions& o) { o.backend = static_cast<BackendKind>(9); }, "backend: 9 "},
     {"defaults", [](RuntimeOptions&) {}},
 };
 
@@ -158,6 +159,18 @@ TEST(RuntimeOptions, NamedCpusCountInPlaceOfTheCallersMask) {
         on_one_cpu = spin_of(1, {1});
     }).join();
     EXPECT_EQ(on_one_cpu, microseconds(20)) << "the shard leaves the CPU of the thread that builds";
+}
+
+TEST(RuntimeOptions, ACpuOfTheSubmissionThreadImpliesItsIdleTime) {
+    RuntimeOptions options;
+    options.sqpoll_cpu = 1;
+    ASSERT_FALSE(complete_options(options));
+    EXPECT_EQ(options.sqpoll_idle, milliseconds(2000));
+    options = {};
+    options.sqpoll_cpu = 1;
+    options.sqpoll_idle = milliseconds(5);
+    ASSERT_FALSE(complete_options(options));
+    EXPECT_EQ(options.sqpoll_idle, milliseconds(5));
 }
 
 TEST(RuntimeOptions, WhatWasAskedForStays) {

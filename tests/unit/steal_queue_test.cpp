@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <deque>
 #include <thread>
 #include <vector>
 
@@ -121,7 +122,7 @@ TEST(StealQueueRace, EachItemIsTakenOnce) {
     constexpr std::size_t kItems = 5'000;  // Of each producer.
     constexpr std::size_t kBound = 64;
     StealQueue queue;
-    std::vector<Item> items;
+    std::deque<Item> items;
     std::vector<std::atomic<int>> found(kProducers * kItems);
     for (std::size_t id = 0; id < found.size(); ++id) {
         items.emplace_back(id);

@@ -42,7 +42,7 @@ TEST(SignalsBlocked, HoldsForTheThreadsThatStartMeanwhile) {
 std::string name_given(const std::string& prefix, std::uint64_t number) {
     std::string name;
     std::thread([&] {
-        name_this_thread(prefix, number);
+        name_this_thread(prefix, "-", number);
         std::array<char, 64> buffer{};
         pthread_getname_np(pthread_self(), buffer.data(), buffer.size());
         name = buffer.data();

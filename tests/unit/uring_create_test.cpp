@@ -28,14 +28,12 @@ namespace {
 using testing::AllOf;
 using testing::Contains;
 using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
 using testing::StartsWith;
 
 /// The flags of a mask, in the order of its members.
 std::vector<bool> bits(const UringMask& mask) {
-    return {mask.single_issuer,      mask.defer_taskrun, mask.coop_taskrun,  mask.taskrun_flag, mask.no_sqarray,
-            mask.registered_ring_fd, mask.msg_ring,      mask.send_msg_ring, mask.ext_arg};
+    return {mask.single_issuer, mask.defer_taskrun,      mask.coop_taskrun, mask.taskrun_flag,  mask.submit_all,
+            mask.no_sqarray,    mask.registered_ring_fd, mask.msg_ring,     mask.send_msg_ring, mask.ext_arg};
 }
 
 std::vector<bool> parsed(const std::string& names) {
@@ -44,9 +42,9 @@ std::vector<bool> parsed(const std::string& names) {
 }
 
 TEST(UringMask, KnowsEachFeatureByItsName) {
-    const std::vector<std::string> names{"single_issuer", "defer_taskrun", "coop_taskrun",
-                                         "taskrun_flag",  "no_sqarray",    "registered_ring_fd",
-                                         "msg_ring",      "send_msg_ring", "ext_arg"};
+    const std::vector<std::string> names{"single_issuer", "defer_taskrun", "coop_taskrun",       "taskrun_flag",
+                                         "submit_all",    "no_sqarray",    "registered_ring_fd", "msg_ring",
+                                         "send_msg_ring", "ext_arg"};
     std::string all;
     for (std::size_t i = 0; i < names.size(); ++i) {
         std::vector<bool> expected(names.size());
@@ -65,7 +63,7 @@ TEST(UringMask, IgnoresWhatIsNoFeature) {
     EXPECT_EQ(parsed("msg_rin,msg_ringg,MSG_RING,sqpoll"), nothing);
     EXPECT_EQ(bits(UringMask::from_environment()), nothing);
     auto expected = nothing;
-    expected[6] = true;
+    expected[7] = true;
     EXPECT_EQ(parsed("nonsense,,msg_ring"), expected);
 }
 
@@ -112,9 +110,10 @@ protected:
         };
         EXPECT_EQ(noted("single_issuer"), !report.single_issuer);
         EXPECT_EQ(noted("defer_taskrun"), !report.defer_taskrun);
-        EXPECT_EQ(noted("coop_taskrun"), !report.coop_taskrun && !report.defer_taskrun);
+        EXPECT_EQ(noted("coop_taskrun"), !report.coop_taskrun);
         EXPECT_EQ(noted("taskrun_flag"), !report.taskrun_flag);
         EXPECT_EQ(noted("no_sqarray"), !report.no_sqarray);
+        EXPECT_EQ(noted("sqpoll"), !report.sqpoll);
     }
 
     RuntimeOptions options;
@@ -136,8 +135,13 @@ const std::vector<unsigned> rungs{
     kSize | kAll | kIssuer | kDefer | kTold,
     kSize | kAll | kIssuer | kCoop | kTold | kNoArray,
     kSize | kAll | kIssuer | kCoop | kTold,
+    kSize | kAll | kCoop | kNoArray,
     kSize | kAll | kCoop,
+    kSize | kAll | kIssuer | kNoArray,
+    kSize | kAll | kIssuer,
+    kSize | kAll | kNoArray,
     kSize | kAll,
+    kSize | kNoArray,
     kSize,
 };
 
@@ -208,7 +212,10 @@ TEST_F(UringCreate, TheMaskAndTheOptionsTakeRungsAway) {
     options.defer_taskrun = false;
     EXPECT_EQ(tried(), all & ~kDefer);
     options.coop_taskrun = false;
-    EXPECT_EQ(tried(), kSize | kAll);
+    EXPECT_EQ(tried(), kSize | kAll | kIssuer | kNoArray);
+    mask.submit_all = true;
+    EXPECT_EQ(tried(), kSize | kIssuer | kNoArray);
+    mask = {};
     options = {};
     options.single_issuer = false;
     EXPECT_EQ(tried(), all & ~(kDefer | kIssuer));
@@ -227,6 +234,22 @@ TEST_F(UringCreate, AnExplicitDeferTaskrunIsNotTradedForLess) {
     Ladder willing([](const auto&) { return 0; });
     failure = create(willing);
     EXPECT_TRUE(failure) << "coop_taskrun instead of the defer_taskrun that was asked for";
+}
+
+TEST_F(UringCreate, WhatElseIsAskedForIsInEveryRung) {
+    options.single_issuer = true;
+    options.coop_taskrun = true;
+    Ladder refusing([](const auto&) { return -EINVAL; });
+    const auto failure = create(refusing);
+    ASSERT_TRUE(failure);
+    EXPECT_THAT(failure->sentence, StartsWith("io_uring_single_issuer: "));
+    ASSERT_FALSE(refusing.attempts.empty());
+    for (const auto& attempt : refusing.attempts) {
+        EXPECT_EQ(attempt.flags & (kIssuer | kCoop), kIssuer | kCoop);
+    }
+    Ladder willing([](const auto&) { return 0; });
+    ASSERT_FALSE(create(willing)) << "both together with defer_taskrun";
+    EXPECT_TRUE(report.single_issuer && report.coop_taskrun);
 }
 
 TEST_F(UringCreate, ASubmissionThreadExcludesTheOthers) {
@@ -322,11 +345,12 @@ TEST_F(UringCreate, AFeatureInUseHasNoNote) {
     for (const std::string& note : report.notes) {
         EXPECT_THAT(note, HasSubstr(": "));
     }
+    const std::vector<std::string> by_default{"coop_taskrun: of no use beside defer_taskrun", "sqpoll: not asked for"};
     if (report.msg_ring && report.send_msg_ring && report.defer_taskrun && report.no_sqarray && report.ext_arg &&
         report.registered_ring_fd) {
-        EXPECT_THAT(report.notes, IsEmpty());
+        EXPECT_EQ(report.notes, by_default);
     } else {
-        EXPECT_THAT(report.notes, Not(IsEmpty()));
+        EXPECT_GT(report.notes.size(), by_default.size());
     }
 }
 

@@ -24,9 +24,9 @@ using std::chrono::seconds;
 /// Makes rings of four entries, so that they are soon full.
 class UringRing : public test::UringTest {
 protected:
-    void make(const UringMask& mask = {}) {
+    void make(const UringMask& mask = {}, std::uint32_t entries = 4) {
         RuntimeOptions options;
-        options.ring_entries = 4;
+        options.ring_entries = entries;
         const auto failure = Uring::create(options, mask, ring, report);
         ASSERT_FALSE(failure) << failure->sentence;
         ASSERT_NE(ring, nullptr);
@@ -190,6 +190,35 @@ TEST_F(UringRing, AWaitEndsWithItsSpan) {
         ring->reap([](const io_uring_cqe& cqe) { EXPECT_EQ(cqe.user_data, ~std::uint64_t{0}); });
         ring.reset();
     }
+}
+
+// Without SUBMIT_ALL (before 5.18) the kernel stops at an entry that it does not understand.
+TEST_F(UringRing, ASubmitThatTheKernelCutsShortIsContinued) {
+    UringMask mask;
+    mask.submit_all = true;
+    make(mask, 16);
+    for (std::uint64_t n = 0; n < 10; ++n) {
+        ASSERT_TRUE(prepare_nop(n));
+        if (n == 3) {
+            io_uring_sqe* wrong = ring->next_sqe();
+            ASSERT_NE(wrong, nullptr);
+            wrong->opcode = 0xFF;
+            wrong->user_data = 100;
+        }
+    }
+    EXPECT_EQ(ring->submit(), 5) << "four that it understands, and the wrong one";
+    EXPECT_EQ(ring->unsubmitted(), 6U);
+    std::vector<std::uint64_t> seen;
+    int error = 0;
+    for (int turn = 0; turn < 100 && seen.size() < 11; ++turn) {
+        static_cast<void>(ring->submit_and_wait(seconds(1)));
+        ring->reap([&](const io_uring_cqe& cqe) {
+            seen.push_back(cqe.user_data);
+            error = cqe.user_data == 100 ? cqe.res : error;
+        });
+    }
+    EXPECT_EQ(error, -EINVAL);
+    EXPECT_EQ(seen, (std::vector<std::uint64_t>{0, 1, 2, 3, 100, 4, 5, 6, 7, 8, 9}));
 }
 
 TEST_F(UringRing, AWaitEndsWithACompletion) {

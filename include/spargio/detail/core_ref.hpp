@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "spargio/config.hpp"
+
 namespace spargio::detail {
 
 class RuntimeCore;
@@ -44,8 +46,11 @@ public:
     }
 
     [[nodiscard]] RuntimeCore* get() const noexcept { return core_; }
-    RuntimeCore& operator*() const noexcept { return *core_; }
-    RuntimeCore* operator->() const noexcept { return core_; }
+    RuntimeCore& operator*() const noexcept { return *operator->(); }
+    RuntimeCore* operator->() const noexcept {
+        SPARGIO_CHECK(core_ != nullptr, "a Runtime, RuntimeHandle or RemoteShard was used after it was moved from");
+        return core_;
+    }
     explicit operator bool() const noexcept { return core_ != nullptr; }
 
 private:

@@ -52,7 +52,7 @@ public:
         while (item != nullptr) {
             // Each item is in another CPU's cache, and names the next one only when it has arrived: waiting for one
             // after the other would cost more than all the rest. The hints let some of them travel at a time.
-            prefetch(item->back);
+            prefetch(item->back.load(std::memory_order_relaxed));
             WorkItem* older = item->next;
             item->next = oldest_first;
             oldest_first = item;
@@ -82,13 +82,6 @@ private:
         } while (!head_.compare_exchange_weak(head, reinterpret_cast<std::uintptr_t>(item) | (head & kClosed),
                                               std::memory_order_seq_cst, std::memory_order_relaxed));
         return (head & ~kClosed) == 0 ? Push::WasEmpty : Push::Queued;
-    }
-
-    static void prefetch(const WorkItem* hint) noexcept {
-        const auto* bytes = reinterpret_cast<const char*>(hint);
-        __builtin_prefetch(bytes);  // An address that is no more faults not.
-        __builtin_prefetch(bytes + cache_line);
-        __builtin_prefetch(bytes + 2 * cache_line);
     }
 
     alignas(cache_line) atomic<std::uintptr_t> head_{0};  // Producers and consumer; bit 0 = closed.

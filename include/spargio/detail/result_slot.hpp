@@ -73,7 +73,8 @@ public:
     template <class U>
     static void store(TaskHeader* task, U&& value) {
         if constexpr (std::is_reference_v<T>) {
-            ::new (task->result()) Stored(__builtin_addressof(value));
+            T bound = static_cast<U&&>(value);  // Also what converts to the reference, as std::reference_wrapper does.
+            ::new (task->result()) Stored(__builtin_addressof(bound));
         } else if constexpr (StoredResult<T>::by_pointer) {
             ::new (task->result()) Stored(std::forward<U>(value));
         } else {

@@ -30,7 +30,7 @@ struct ErrorWords {
     explicit ErrorWords(std::error_code error) noexcept : category(&error.category()), code(error.value()) {
         SPARGIO_CHECK(code != 0,
                       "a Result was made from an empty std::error_code, which says success and gives no value: "
-                      "return the value (Result<void>: return {}), or the code of what failed");
+                      "return the value, or the code of what failed");
     }
 
     constexpr bool empty() const noexcept { return code == 0; }

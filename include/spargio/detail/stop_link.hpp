@@ -25,6 +25,7 @@ struct alignas(8) Wait {
 /// One word per spawned task. Who schedules a task that a completer and a canceller reach for at the same time is
 /// decided here; tests/models/join.pml is the model.
 ///
+// clang-format off
 ///     Idle     --arm(w)-->            Armed(w)             the task, about to suspend
 ///     Armed(w) --disarm-->            Idle                 the completer: schedules the task
 ///     Idle     --request-->           Stopped              nothing to cancel; the next arm() fails
@@ -32,8 +33,8 @@ struct alignas(8) Wait {
 ///     Held(w)  --disarm-->            Held(w)|HandedOver   the completer lets go: the canceller will schedule the task
 ///     Held(w)  --finish_cancel-->     Stopped              returns false
 ///     Held(w)|HandedOver --finish-->  Stopped              returns true: the caller schedules the task
-///     Stopped  --disarm-->            Stopped              the canceller has finished: the completer schedules the
-///     task
+///     Stopped  --disarm-->            Stopped              the canceller has finished: the completer schedules the task
+// clang-format on
 ///
 /// Once a token was asked for, the word lives in a StopState beside its std::stop_source (`kShared`).
 class StopLink {

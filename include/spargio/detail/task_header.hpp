@@ -47,12 +47,15 @@ enum class TaskKind : std::uint8_t { Awaited, Pinned, Stealable, Blocking };
 ///
 /// States of `join`, and who leaves them:
 ///
-///     Running       the completer -> Done; a task that joins -> pointer to its root; a thread -> ThreadWaits;
-///                   the handle's end -> Detached; a canceller of a joiner that is not there yet -> StopMark
-///     pointer       the completer -> Done, and schedules that task; a canceller -> Running, and schedules it as
-///     canceled ThreadWaits   the completer -> Done, and wakes the futex; the thread, timed out -> Running StopMark the
-///     joiner -> Running, and goes on as canceled; the completer -> Done Detached      the completer -> Done, reports
-///     an exception, frees the block Done          final: the handle owns the block
+// clang-format off
+///     Running      the completer -> Done; a task that joins -> pointer to its JoinWait; a thread -> ThreadWaits;
+///                  the handle's end -> Detached; a canceller of a joiner that is not there yet -> StopMark
+///     pointer      the completer -> Done, and schedules that task; a canceller -> Running, and schedules it as canceled
+///     ThreadWaits  the completer -> Done, and wakes the futex; the thread, timed out -> Running
+///     StopMark     the joiner -> Running, and goes on as canceled; the completer -> Done
+///     Detached     the completer -> Done, reports an exception, frees the block
+///     Done         final: the handle owns the block
+// clang-format on
 struct TaskHeader : WorkItem {
     static constexpr std::uintptr_t join_running = 0;
     static constexpr std::uintptr_t join_done = 1;
@@ -97,11 +100,10 @@ struct TaskHeader : WorkItem {
     bool framed : 1 = true;    // The frame has not been destroyed.
     bool started : 1 = false;  // Root: its first step has begun, so it is in a live list.
     bool joining : 1 = false;  // Root: suspended in a join, with a completer that may come.
-    bool visited : 1 = false;  // Shutdown's walk over chains of joins; likewise the next.
-    bool on_path : 1 = false;
+    bool visited : 1 = false;  // Shutdown's walk over chains of joins.
     // The rest of the byte: left unset, it would be kept, so a new header would begin with a load of what the block's
     // last owner stored in smaller pieces, which stalls.
-    unsigned char unused_bits : 2 = 0;
+    unsigned char unused_bits : 3 = 0;
 
     [[nodiscard]] void* frame() noexcept { return this + 1; }
     [[nodiscard]] static TaskHeader* of_frame(void* frame) noexcept {

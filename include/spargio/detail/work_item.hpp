@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "spargio/detail/atomic.hpp"
 
@@ -20,10 +21,18 @@ struct WorkItem {
 
     WorkItem* next = nullptr;
     RunFn run;
-    // In an inbox: an item that its pusher had queued a few pushes before. Only a hint of what to prefetch, it may
-    // dangle. A started root: its neighbour in the list of live tasks.
-    WorkItem* back = nullptr;
+    // Before a root starts: an item that its pusher had queued a few pushes before. Only a hint of what to prefetch, it
+    // may dangle. A started root: its neighbour in the list of live tasks, which may change while the root is in an
+    // inbox: hence atomic, and as a hint as good as any. Orders nothing.
+    atomic<WorkItem*> back{nullptr};
 };
+
+/// Asks for the item's first bytes to be brought to this CPU. Null and dangling addresses do no harm.
+inline void prefetch(const WorkItem* item) noexcept {
+    const auto address = reinterpret_cast<std::uintptr_t>(item);
+    __builtin_prefetch(reinterpret_cast<const void*>(address));
+    __builtin_prefetch(reinterpret_cast<const void*>(address + cache_line));
+}
 
 /// Singly linked FIFO of work items. Not thread safe: one owner.
 class WorkList {
@@ -47,9 +56,7 @@ public:
         WorkItem* item = head_;
         if (item != nullptr) {
             head_ = item->next;
-            // While this one runs, the next one comes from wherever it was written.
-            __builtin_prefetch(head_);
-            __builtin_prefetch(reinterpret_cast<const char*>(head_) + cache_line);
+            prefetch(head_);  // While this one runs, the next one comes from wherever it was written.
             if (head_ == nullptr) {
                 tail_ = nullptr;
             }

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// What a ring is asked for: the ladder of set-up flags, best first, and what to tell a user of the outcome.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime_options.hpp"
+#include "spargio/capabilities.hpp"
+
+namespace spargio::detail {
+
+/// Features that SPARGIO_URING_DISABLE names (comma separated), so that one kernel can play older ones.
+struct UringMask {
+    bool single_issuer = false;
+    bool defer_taskrun = false;
+    bool coop_taskrun = false;
+    bool taskrun_flag = false;
+    bool submit_all = false;
+    bool no_sqarray = false;
+    bool registered_ring_fd = false;
+    bool msg_ring = false;
+    bool send_msg_ring = false;
+    bool ext_arg = false;
+
+    [[nodiscard]] static UringMask from_environment();
+};
+
+/// Sets of IORING_SETUP flags to try one after the other while the kernel says EINVAL. What an option asks for
+/// explicitly is in each of them, so the list may be empty where the mask forbids it.
+[[nodiscard]] std::vector<unsigned> setup_ladder(const RuntimeOptions& options, const UringMask& mask);
+
+/// Why `call` failed with that errno, and the remedy.
+[[nodiscard]] BuildFailure setup_failure(const char* call, int error, const RuntimeOptions& options);
+
+/// One sentence for each feature that `report` does not have, and for a ring smaller than asked for.
+[[nodiscard]] std::vector<std::string> notes_on(const Capabilities& report, const RuntimeOptions& options,
+                                                const UringMask& mask);
+
+}  // namespace spargio::detail
