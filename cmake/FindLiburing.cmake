@@ -23,12 +23,23 @@ if(PC_Liburing_FOUND AND Liburing_INCLUDE_DIR)
     endif()
 endif()
 
+# Where no version is known the headers tell: 2.3 is the first with io_uring_register_ring_fd() and the flags of 6.1.
+set(Liburing_is_recent ON)
+if(Liburing_VERSION AND Liburing_VERSION VERSION_LESS 2.3)
+    set(Liburing_is_recent OFF)
+elseif(Liburing_INCLUDE_DIR AND EXISTS "${Liburing_INCLUDE_DIR}/liburing/io_uring.h")
+    file(STRINGS "${Liburing_INCLUDE_DIR}/liburing/io_uring.h" Liburing_new_flag REGEX "IORING_SETUP_DEFER_TASKRUN" LIMIT_COUNT 1)
+    if(NOT Liburing_new_flag)
+        set(Liburing_is_recent OFF)
+    endif()
+endif()
+
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(
     Liburing
-    REQUIRED_VARS Liburing_LIBRARY Liburing_INCLUDE_DIR
+    REQUIRED_VARS Liburing_LIBRARY Liburing_INCLUDE_DIR Liburing_is_recent
     VERSION_VAR Liburing_VERSION
-    REASON_FAILURE_MESSAGE "install liburing with its headers (Debian and Ubuntu: apt-get install liburing-dev)")
+    REASON_FAILURE_MESSAGE "install liburing 2.3 or later with its headers (Debian and Ubuntu: apt-get install liburing-dev)")
 
 if(Liburing_FOUND AND NOT TARGET Liburing::liburing)
     add_library(Liburing::liburing UNKNOWN IMPORTED)

@@ -7,10 +7,10 @@ set(spargio_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/spargio")
 get_target_property(spargio_type spargio TYPE)
 if(spargio_type STREQUAL "STATIC_LIBRARY")
     set(SPARGIO_PACKAGE_IS_STATIC ON)
-    set(SPARGIO_PC_REQUIRES "Requires: liburing")
+    set(SPARGIO_PC_REQUIRES "Requires: liburing >= 2.3")
 else()
     set(SPARGIO_PACKAGE_IS_STATIC OFF)
-    set(SPARGIO_PC_REQUIRES "Requires.private: liburing")
+    set(SPARGIO_PC_REQUIRES "Requires.private: liburing >= 2.3")
 endif()
 
 install(

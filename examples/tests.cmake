@@ -25,11 +25,13 @@ if(TARGET tree_digest)
                              $<TARGET_FILE:tree_digest> ${backend})
     endforeach()
 
-    # Only from inside can the queue be made so short that it is full most of the time.
+    # Only from inside can the queue be made so short that it is full most of the time, or a file change between steps.
     set(sources ${tree_digest_sources})
     list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
-    spargio_example(tree_digest_overload_test tests/tree_digest_overload_test.cpp ${sources})
-    target_include_directories(tree_digest_overload_test PRIVATE tree_digest)
-    target_link_libraries(tree_digest_overload_test PRIVATE OpenSSL::Crypto)
-    spargio_example_test(tree_digest.overload tree_digest_overload_test)
+    foreach(part IN ITEMS overload hash)
+        spargio_example(tree_digest_${part}_test tests/tree_digest_${part}_test.cpp ${sources})
+        target_include_directories(tree_digest_${part}_test PRIVATE tree_digest)
+        target_link_libraries(tree_digest_${part}_test PRIVATE OpenSSL::Crypto)
+        spargio_example_test(tree_digest.${part} tree_digest_${part}_test)
+    endforeach()
 endif()

@@ -72,6 +72,7 @@ pkg-config       build      spargio_has_command pkg-config
 liburing-dev     build      spargio_has_header liburing.h
 libssl-dev       demo       spargio_has_header openssl/evp.h
 libgtest-dev     tests      spargio_has_header gtest/gtest.h
+libgmock-dev     tests      spargio_has_header gmock/gmock.h
 libfmt-dev       tests      spargio_has_header fmt/format.h
 clang            tests      spargio_has_command clang++
 spin             tests      spargio_has_command spin

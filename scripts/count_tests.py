@@ -51,6 +51,9 @@ def main():
             else:
                 print(f"FAILED   {name}")
                 failed += 1
+    if passed + failed + skipped == 0:
+        print("FAILED   no test was run")
+        failed += 1
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed else 0
 

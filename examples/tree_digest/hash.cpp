@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace tree_digest {
@@ -69,11 +70,33 @@ FileDescriptor::~FileDescriptor() {
 }
 
 spargio::Result<FileHasher> FileHasher::open(const std::string& path) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) {
+    // What was a regular file when it was listed may be a pipe by now: opening one would wait for its other end.
+    FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    struct stat state {};
+    if (file.get() < 0 || ::fstat(file.get(), &state) != 0) {
         return last_system_error();
     }
-    return FileHasher(FileDescriptor(fd));
+    if (!S_ISREG(state.st_mode)) {
+        return std::make_error_code(std::errc::invalid_argument);
+    }
+    return FileHasher(std::move(file), state);
+}
+
+/// A write while it was read, or a cut, would give a digest of what never was in the file.
+spargio::Result<void> FileHasher::check_unchanged() const {
+    struct stat state {};
+    if (::fstat(file_.get(), &state) != 0) {
+        return last_system_error();
+    }
+    const auto same_time = [](const timespec& a, const timespec& b) {
+        return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+    };
+    const bool same = state.st_size == opened_.st_size && same_time(state.st_mtim, opened_.st_mtim) &&
+                      same_time(state.st_ctim, opened_.st_ctim);
+    if (!same) {
+        return std::make_error_code(std::errc::text_file_busy);
+    }
+    return {};
 }
 
 spargio::Result<FileHasher::Step> FileHasher::step() {
@@ -88,7 +111,7 @@ spargio::Result<FileHasher::Step> FileHasher::step() {
             return last_system_error();
         }
         if (count == 0) {
-            return Step::EndOfFile;
+            return check_unchanged().transform([] { return Step::EndOfFile; });
         }
         const auto length = static_cast<std::size_t>(count);
         sha256_.update(std::span(buffer).first(length));

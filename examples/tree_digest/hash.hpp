@@ -13,6 +13,7 @@
 #include <utility>
 
 #include <openssl/evp.h>
+#include <sys/stat.h>
 
 namespace tree_digest {
 
@@ -57,18 +58,22 @@ class FileHasher {
 public:
     enum class Step { MoreToRead, EndOfFile };
 
-    /// Refuses a symlink (ELOOP), also one that took the place of the file since it was listed.
+    /// Refuses what took the place of the file since it was listed: a symlink (ELOOP), or anything else that is no
+    /// regular file (EINVAL).
     static spargio::Result<FileHasher> open(const std::string& path);
 
-    /// Reads and hashes 1 MiB, or what is left: about half a millisecond from a warm page cache.
+    /// Reads and hashes 1 MiB, or what is left. ETXTBSY at the end of a file that was written to meanwhile.
     spargio::Result<Step> step();
 
     FileDigest finish();
 
 private:
-    explicit FileHasher(FileDescriptor file) : file_(std::move(file)) {}
+    FileHasher(FileDescriptor file, const struct stat& opened) : file_(std::move(file)), opened_(opened) {}
+
+    spargio::Result<void> check_unchanged() const;
 
     FileDescriptor file_;
+    struct stat opened_;
     Sha256 sha256_;
     std::uint64_t bytes_ = 0;
 };

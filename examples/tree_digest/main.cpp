@@ -67,6 +67,7 @@ ExitStatus run(const Options& options) {
         const Pass plain = plain_pass("hashing on plain threads", tree.files, shards.pass.files_per_worker.size());
         print_summary(options.path, tree.files, {shards, plain, walk_elapsed}, failures.size());
         complete = complete && shards.pass.same_result(plain);
+        print_differences(tree.files, shards.pass, plain);
     }
     print_failures(failures);
     return complete ? all_done : something_missing;

@@ -9,6 +9,22 @@
 namespace tree_digest {
 namespace {
 
+/// The name on one line of a terminal, whatever bytes it has.
+std::string shown(std::string_view name) {
+    std::string text;
+    for (const char c : name) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte >= 0x20 && byte != 0x7F) {
+            text += c;
+        } else {
+            char octal[5];
+            std::snprintf(octal, sizeof octal, "\\%03o", byte);
+            text += octal;
+        }
+    }
+    return text;
+}
+
 /// The name on one line. sha256sum marks a line whose name needed this with a backslash in front of the line.
 std::string escaped(std::string_view name) {
     std::string text;
@@ -28,6 +44,10 @@ std::string escaped(std::string_view name) {
         }
     }
     return text;
+}
+
+std::string reason_of(const std::error_code& error) {
+    return error == std::errc::text_file_busy ? "it was written to while it was read" : error.message();
 }
 
 template <class Use>
@@ -89,7 +109,7 @@ void print_summary(const std::string& root, const std::vector<std::string>& file
                    std::size_t failures) {
     const Pass& shards = comparison.shards.pass;
     const DirectoryTotal sum = shards.table.sum();
-    std::printf("%s: %" PRIu64 " files in %zu directories, %" PRIu64 " bytes (%s)", escaped(root).c_str(), sum.files,
+    std::printf("%s: %" PRIu64 " files in %zu directories, %" PRIu64 " bytes (%s)", shown(root).c_str(), sum.files,
                 shards.table.size(), sum.bytes, readable(sum.bytes).c_str());
     std::printf(failures == 0 ? "\n" : ", %zu could not be read\n", failures);
     std::printf("  digest   %s (of the lines that --list prints)\n", to_hex(digest_of_digests(files, shards)).c_str());
@@ -97,7 +117,7 @@ void print_summary(const std::string& root, const std::vector<std::string>& file
     std::printf("  largest directories\n");
     for (const DirectoryRow& row : shards.table.largest(5)) {
         std::printf("    %10s in %6" PRIu64 " files  %s\n", readable(row.total.bytes).c_str(), row.total.files,
-                    escaped(row.directory).c_str());
+                    shown(row.directory).c_str());
     }
 
     const std::string shard_count = counted(shards.files_per_worker.size(), "shard");
@@ -123,9 +143,21 @@ void print_summary(const std::string& root, const std::vector<std::string>& file
                 ratio(shards.cpu, plain.cpu));
 }
 
+void print_differences(const std::vector<std::string>& files, const Pass& first, const Pass& second) {
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        const auto& a = first.digests[i];
+        const auto& b = second.digests[i];
+        if (a && (!b || *a != *b)) {
+            const std::string reason = b ? "it was written to" : reason_of(b.error());
+            std::fprintf(stderr, "tree_digest: %s: not the same in the second pass: %s\n", shown(files[i]).c_str(),
+                         reason.c_str());
+        }
+    }
+}
+
 void print_failures(const std::vector<Failure>& failures) {
     for (const Failure& failure : failures) {
-        std::fprintf(stderr, "tree_digest: %s: %s\n", escaped(failure.path).c_str(), failure.error.message().c_str());
+        std::fprintf(stderr, "tree_digest: %s: %s\n", shown(failure.path).c_str(), reason_of(failure.error).c_str());
     }
 }
 

@@ -30,6 +30,9 @@ struct Comparison {
 void print_summary(const std::string& root, const std::vector<std::string>& files, const Comparison& comparison,
                    std::size_t failures);
 
+/// To stderr: the files that the second pass found different or could not read.
+void print_differences(const std::vector<std::string>& files, const Pass& first, const Pass& second);
+
 void print_failures(const std::vector<Failure>& failures);
 
 }  // namespace tree_digest

@@ -15,6 +15,7 @@
 #include "spargio/spargio.hpp"
 #include "support/backend_test.hpp"
 #include "support/process_gauges.hpp"
+#include "support/process_main.hpp"
 #include "support/stress.hpp"
 
 #if SPARGIO_ASAN || SPARGIO_TSAN
@@ -247,5 +248,5 @@ SPARGIO_ON_BOTH_BACKENDS(Allocation);
 
 int main(int argc, char** argv) {
     ::testing::InitGoogleTest(&argc, argv);
-    return RUN_ALL_TESTS();
+    return spargio::test::run_process_tests();
 }

@@ -15,6 +15,7 @@
 #include "spargio/spargio.hpp"
 #include "support/backend_test.hpp"
 #include "support/process_gauges.hpp"
+#include "support/process_main.hpp"
 #include "support/stress.hpp"
 #include "support/workloads.hpp"
 
@@ -201,5 +202,5 @@ int main(int argc, char** argv) {
     is_main_thread = true;
 #endif
     ::testing::InitGoogleTest(&argc, argv);
-    return RUN_ALL_TESTS();
+    return spargio::test::run_process_tests();
 }

@@ -9,7 +9,9 @@
 #include <gtest/gtest.h>
 
 #include "spargio/spargio.hpp"
+#include "support/backend_test.hpp"
 #include "support/child_process.hpp"
+#include "support/process_main.hpp"
 #include "support/stress.hpp"
 #include "support/workloads.hpp"
 
@@ -53,7 +55,7 @@ void load(const RuntimeHandle& runtime) {
 [[noreturn]] void run_child(const std::string& words) {
     const auto named = [&words](const char* word) { return words.find(word) != std::string::npos; };
     RuntimeBuilder builder;
-    builder.shards(2).backend(named("queue") ? BackendKind::Queue : BackendKind::Auto);
+    builder.shards(2).backend(named("queue") ? BackendKind::Queue : best_backend());
     const auto leave = [quick = named("quick")] {
         if (quick) {
             std::quick_exit(status_of_child);
@@ -107,5 +109,5 @@ int main(int argc, char** argv) {
         spargio::test::run_child(argv[1]);
     }
     ::testing::InitGoogleTest(&argc, argv);
-    return RUN_ALL_TESTS();
+    return spargio::test::run_process_tests();
 }

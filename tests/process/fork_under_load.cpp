@@ -18,6 +18,7 @@
 #include "support/backend_test.hpp"
 #include "support/child_process.hpp"
 #include "support/process_gauges.hpp"
+#include "support/process_main.hpp"
 #include "support/stress.hpp"
 #include "support/workloads.hpp"
 
@@ -129,5 +130,5 @@ SPARGIO_ON_BOTH_BACKENDS(ForkUnderLoad);
 
 int main(int argc, char** argv) {
     ::testing::InitGoogleTest(&argc, argv);
-    return RUN_ALL_TESTS();
+    return spargio::test::run_process_tests();
 }

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "spargio/spargio.hpp"
+#include "support/backend_test.hpp"
 #include "support/static_frames.hpp"
 #include "support/workloads.hpp"
 
@@ -15,7 +16,8 @@ spargio::test::StaticFrames& frames() {
 }
 
 spargio::Runtime& best_backend() {
-    static spargio::Runtime instance = spargio::RuntimeBuilder().shards(2).build();
+    static spargio::Runtime instance =
+        spargio::RuntimeBuilder().shards(2).backend(spargio::test::best_backend()).build();
     return instance;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "spargio/spargio.hpp"
+#include "support/backend_test.hpp"
 #include "support/static_frames.hpp"
 #include "support/workloads.hpp"
 
@@ -11,7 +12,7 @@ namespace {
 
 // In this order: destroyed last, it looks at what the runtimes have left.
 spargio::test::StaticFrames frames;
-spargio::Runtime with_best_backend = spargio::RuntimeBuilder().shards(2).build();
+spargio::Runtime with_best_backend = spargio::RuntimeBuilder().shards(2).backend(spargio::test::best_backend()).build();
 spargio::Runtime with_queue = spargio::RuntimeBuilder().shards(2).backend(spargio::BackendKind::Queue).build();
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "support/backend_test.hpp"
 #include "support/child_process.hpp"
 #include "support/process_gauges.hpp"
+#include "support/process_main.hpp"
 #include "support/workloads.hpp"
 
 namespace spargio::test {
@@ -211,5 +212,5 @@ TEST_F(Limits, FewThreadsAreAnErrorThatLeavesNothing) {
 
 int main(int argc, char** argv) {
     ::testing::InitGoogleTest(&argc, argv);
-    return RUN_ALL_TESTS();
+    return spargio::test::run_process_tests();
 }

@@ -13,6 +13,7 @@
 
 #include "spargio/spargio.hpp"
 #include "support/backend_test.hpp"
+#include "support/process_main.hpp"
 #include "support/stress.hpp"
 #include "support/workloads.hpp"
 
@@ -107,5 +108,5 @@ SPARGIO_ON_BOTH_BACKENDS(Signals);
 
 int main(int argc, char** argv) {
     ::testing::InitGoogleTest(&argc, argv);
-    return RUN_ALL_TESTS();
+    return spargio::test::run_process_tests();
 }

@@ -43,6 +43,11 @@ namespace test {
     return value != nullptr && std::string_view(value) == "1";
 }
 
+/// For tests of "the best backend there is": where io_uring is required, nothing less.
+[[nodiscard]] inline BackendKind best_backend() {
+    return io_uring_required() ? BackendKind::IoUring : BackendKind::Auto;
+}
+
 class BackendTest : public ::testing::TestWithParam<BackendKind> {
 protected:
     void SetUp() override {
