@@ -5,7 +5,7 @@
 #include <iostream>
 
 spargio::Task<int> twice(int n) {
-    co_await spargio::yield();  // others run; a stealable task may go on on another shard
+    co_await spargio::yield();  // others run; a stealable task may continue on another shard
     co_return 2 * n;
 }
 int main() {

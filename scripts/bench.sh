@@ -6,7 +6,7 @@
 #   SUBJECT          spawn, micro, ...: one binary bench_<subject> each; default: all of them
 #   --quick          three short repetitions: for a look, not for a figure
 #   --filter REGEX   only benchmarks whose name matches
-#   --repetitions N  default 9
+#   --repetitions N  default 9; figures that are no times have 3 of their own
 #
 # The repetitions of all runtimes are interleaved, since a machine's speed drifts: the ratios in one run are what counts.
 # The JSON that the table is made of stays in build/bench/results/. Where io_uring cannot be used its benchmarks fail, and

@@ -3,7 +3,7 @@
 #pragma once
 
 #if !defined(ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE) || ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE < 8
-#error "Asio's frame cache must hold 8 blocks: with its default of 2 the baseline is up to a quarter slower."
+#error "Asio's frame cache must hold 8 blocks: with its default of 2 the baseline is slower (bench/README.md)."
 #endif
 
 // Asio 1.22 looks for <experimental/coroutine> under Clang, which libstdc++ does not have: it has the real one.

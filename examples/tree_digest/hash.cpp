@@ -24,7 +24,7 @@ void check(bool ok) {
     }
 }
 
-/// Looked up once: by name for each file it would cost as much as hashing a kilobyte.
+/// Looked up once: for a small file the look-up by name would take longer than the hash.
 const EVP_MD* sha256_algorithm() {
     struct Free {
         void operator()(EVP_MD* algorithm) const noexcept { EVP_MD_free(algorithm); }

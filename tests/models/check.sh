@@ -107,6 +107,8 @@ holds steal ""
 holds steal "-DITEMS=1" all_started
 holds join ""
 holds join "-DCANCELLERS=1" everybody_ends
+holds join "-DSHUTDOWN -DCANCELLERS=1"
+holds join "-DSHUTDOWN -DCANCELLERS=1" everybody_ends
 
 for driver in "" "-DFUTEX"; do
     for mutant in NO_RECHECK RECHECK_BEFORE_PREPARE NO_RECHECK_OF_STOP STOP_AFTER_DRAIN WORD_BEFORE_PUSH NOTIFY_BY_STORE \
@@ -127,6 +129,9 @@ done
 for mutant in PUBLISH_BEFORE_ARM NO_STOP_MARK STOP_MARK_IS_FINAL RESTORE_BY_STORE CLAIM_BY_STORE HANDOVER_UNSEEN \
     HANDOVER_IGNORED COMPLETER_RESUMES_ALWAYS READS_WAIT_BEFORE_CLAIM; do
     caught join "" "${mutant}"
+done
+for mutant in WITHDRAWS_WITHOUT_HOLD WITHDRAWS_BY_STORE WITHDRAWAL_IGNORES_HANDOVER; do
+    caught join "-DSHUTDOWN -DCANCELLERS=1" "${mutant}"
 done
 
 wait

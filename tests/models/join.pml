@@ -12,6 +12,10 @@
 // When a join is cancelled another task, K, joins the same child without being cancelled: it finds the word as if J had
 // never been there.
 //
+// -DSHUTDOWN adds the end of J's runtime, on J's own thread, while the children live on in another one: it takes the
+// suspended J back from its child and destroys it, or finds that somebody has reached for J and waits for that wake.
+// (Destroying J is modelled as one more way to resume it, canceled: what counts is who does it, and once.)
+//
 // Mutants, each of which has to be caught (-D...): see check.sh.
 
 #define RUNNING    0
@@ -47,6 +51,11 @@ bool passed[CHILDREN];
 bool joiner_ended;
 byte children_ended;
 byte cancellers_ended;
+
+// J's thread runs J or the shutdown, never both.
+bool at_rest;
+bool withdrawing;
+bool shutdown_ended = true;
 
 // One read-modify-write each; `old` is what it found.
 inline compare_exchange(word, from, to, old) { d_step { old = word; if :: old == from -> word = to :: else fi } }
@@ -188,6 +197,56 @@ ended:
     cancellers_ended++
 }
 
+#ifdef SHUTDOWN
+proctype shutdown() {
+    byte old;
+    byte number;
+    byte child;
+    bool taken_back;
+
+    // At any moment at which J is suspended, or never.
+    if
+    :: d_step { at_rest && !joiner_ended -> withdrawing = true }
+    :: joiner_ended -> goto ended
+    fi;
+    if
+    :: stop != WAITING -> skip  // Somebody has reached for J: its wake comes.
+    :: else ->
+#ifndef WITHDRAWS_WITHOUT_HOLD
+        d_step { compare_exchange(stop, WAITING, (WAITING | STOPPED), old); number = wait_number; child = wait_child };
+#else
+        d_step { old = WAITING; number = wait_number; child = wait_child };
+#endif
+        if
+        :: old != WAITING -> skip
+        :: else ->
+            stop_requested = true;
+            touch_wait(number);
+#ifdef WITHDRAWS_BY_STORE
+            taken_back = true; join[child] = RUNNING;
+#else
+            compare_exchange(join[child], JOINER, RUNNING, old);
+            taken_back = (old == JOINER);
+#endif
+            exchange(stop, STOPPED, old);
+            if
+#ifdef WITHDRAWAL_IGNORES_HANDOVER
+            :: taken_back ->
+#else
+            :: taken_back || (old & HANDED_OVER) ->
+#endif
+                wait_canceled = taken_back;
+                schedule_joiner(number)
+            :: else  // The completer has J, and finds that the canceller has finished: its wake comes.
+            fi
+        fi
+    fi;
+    withdrawing = false;
+ended:
+    shutdown_ended = true
+}
+#endif
+
 inline arm() {
     compare_exchange(stop, 0, WAITING, old)
 }
@@ -242,7 +301,8 @@ leave:
         :: else
         fi;
 suspended:
-        (resumes_of_joiner > 0) -> resumes_of_joiner--;
+        at_rest = true;
+        d_step { (resumes_of_joiner > 0 && !withdrawing) -> resumes_of_joiner--; at_rest = false };
 resumed:
         skip;
         d_step {
@@ -275,6 +335,10 @@ init {
     byte i;
     atomic {
         run joiner();
+#ifdef SHUTDOWN
+        shutdown_ended = false;
+        run shutdown();
+#endif
         i = 0;
         do
         :: i < CHILDREN -> run completer(i); i++
@@ -286,8 +350,8 @@ init {
         :: else -> break
         od
     }
-    (joiner_ended && children_ended == CHILDREN && cancellers_ended == CANCELLERS);
+    (joiner_ended && shutdown_ended && children_ended == CHILDREN && cancellers_ended == CANCELLERS);
     assert(resumes_of_joiner == 0 && resumes_of_other == 0)
 }
 
-ltl everybody_ends { <> (joiner_ended && children_ended == CHILDREN && cancellers_ended == CANCELLERS) }
+ltl everybody_ends { <> (joiner_ended && shutdown_ended && children_ended == CHILDREN && cancellers_ended == CANCELLERS) }
