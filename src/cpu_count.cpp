@@ -67,9 +67,11 @@ std::size_t group_cpus(const std::string& mount, std::string path) {
     }
 }
 
-std::size_t cgroup_cpus() {
+}  // namespace
+
+std::size_t quota_cpus_of(const std::string& membership, const std::string& mount) {
     std::size_t least = kNoLimit;
-    std::ifstream groups("/proc/self/cgroup");
+    std::ifstream groups(membership);
     // Lines "hierarchy:controllers:path"; v2 has no controllers.
     for (std::string line; std::getline(groups, line);) {
         const auto first = line.find(':');
@@ -80,19 +82,17 @@ std::size_t cgroup_cpus() {
         const auto controllers = line.substr(first + 1, second - first - 1);
         const auto path = line.substr(second + 1);
         if (controllers.empty()) {
-            least = std::min(least, group_cpus("/sys/fs/cgroup", path));
+            least = std::min(least, group_cpus(mount, path));
         } else if (("," + controllers + ",").find(",cpu,") != std::string::npos) {
-            least = std::min(least, group_cpus("/sys/fs/cgroup/cpu", path));
+            least = std::min(least, group_cpus(mount + "/cpu", path));
         }
     }
     return least;
 }
 
-}  // namespace
-
 std::size_t quota_cpus() noexcept {
     try {
-        return cgroup_cpus();
+        return quota_cpus_of("/proc/self/cgroup", "/sys/fs/cgroup");
     } catch (...) {  // Unreadable or unknown: no limit that we know of.
         return kNoLimit;
     }

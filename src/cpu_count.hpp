@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 namespace spargio::detail {
 
@@ -12,5 +13,9 @@ namespace spargio::detail {
 
 /// What the quota alone allows, rounded up; the largest number where there is none.
 [[nodiscard]] std::size_t quota_cpus() noexcept;
+
+/// The same from the files named: the list of the process' groups, and the folder where their files are. Throws what is
+/// no number.
+[[nodiscard]] std::size_t quota_cpus_of(const std::string& membership, const std::string& mount);
 
 }  // namespace spargio::detail

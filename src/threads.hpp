@@ -2,10 +2,11 @@
 // Starting the runtime's threads: signals blocked, named.
 #pragma once
 
+#include <algorithm>
 #include <array>
-#include <cinttypes>
+#include <charconv>
+#include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <string_view>
 
 #include <pthread.h>
@@ -32,13 +33,18 @@ private:
 /// Names the calling thread "<prefix><middle><number>". The kernel keeps 15 characters: a long prefix is cut, the rest
 /// is not.
 inline void name_this_thread(std::string_view prefix, std::string_view middle, std::uint64_t number) noexcept {
+    std::array<char, 20> digits{};
+    const char* end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+    const std::string_view id(digits.data(), static_cast<std::size_t>(end - digits.data()));
     std::array<char, 16> name{};
-    std::array<char, 32> rest{};
-    const int length =
-        std::snprintf(rest.data(), rest.size(), "%.*s%" PRIu64, static_cast<int>(middle.size()), middle.data(), number);
-    const int room = static_cast<int>(name.size()) - 1 - length;
-    const int kept = static_cast<int>(prefix.size()) < room ? static_cast<int>(prefix.size()) : room;
-    std::snprintf(name.data(), name.size(), "%.*s%s", kept, prefix.data(), rest.data());
+    std::size_t length = 0;
+    const auto append = [&](std::string_view text, std::size_t room) {
+        length += text.copy(name.data() + length, std::min(room, name.size() - 1 - length));
+    };
+    const auto rest = std::min(middle.size() + id.size(), name.size() - 1);
+    append(prefix, name.size() - 1 - rest);
+    append(middle, middle.size());
+    append(id, id.size());
     pthread_setname_np(pthread_self(), name.data());
 }
 

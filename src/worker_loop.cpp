@@ -176,7 +176,7 @@ void Shard::park() noexcept {
 /// thing that must not happen.
 void Shard::look_for_lost_wakes() noexcept {
     const bool pushed = !inbox.empty();
-    const auto waits = [this](const StealQueue& queue, std::uint64_t taken) {
+    const auto waits = [](const StealQueue& queue, std::uint64_t taken) {
         return queue.size() != 0 && queue.taken() == taken;
     };
     const StealQueue* waiting = core->overflow.size() != 0 ? &core->overflow : nullptr;

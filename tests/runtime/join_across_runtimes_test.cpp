@@ -219,9 +219,10 @@ TEST_P(JoinAcrossRuntimes, BothGoAtOnce) {
         std::optional<Runtime> first(runtime(2));
         std::optional<Runtime> second(runtime(2));
         Event some_day;
+        EndLog log;
         std::atomic<int> joining{0};
         const auto join_there = [&](const RuntimeHandle& there, ShardId shard) {
-            return [&, there, shard]() -> Task<> {
+            return [&, there, shard, t = Tracker(log)]() -> Task<> {
                 auto child = there.spawn_pinned(shard, number_after(some_day, 1));
                 joining.fetch_add(1);
                 static_cast<void>(co_await child.join());
@@ -243,6 +244,7 @@ TEST_P(JoinAcrossRuntimes, BothGoAtOnce) {
         }
         second.reset();
         destroyer.join();
+        EXPECT_EQ(log.size(), 4U) << "each of the four frames has ended, and once";
     }
 }
 

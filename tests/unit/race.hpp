@@ -51,8 +51,8 @@ inline void jitter(detail::RandomSource& random, unsigned most) noexcept {
 using Racer = std::function<void(detail::RandomSource&)>;
 
 /// In each round `before` prepares, then `mine` (on this thread) and `others` (each on its own) run at the same time,
-/// then `after` looks at what came out. Ends early on a machine that is too busy: these rounds are a search, not a
-/// proof.
+/// then `after` looks at what came out. On a machine that is too busy it ends after a second and the least number of
+/// rounds: these rounds are a search, not a proof.
 template <class Before, class After>
 void race(unsigned rounds, Before before, const Racer& mine, const std::vector<Racer>& others, After after) {
     const auto seed = stress_seed();
@@ -61,7 +61,11 @@ void race(unsigned rounds, Before before, const Racer& mine, const std::vector<R
     std::vector<std::thread> threads;
     for (const Racer& other : others) {
         threads.emplace_back([&, random = detail::RandomSource(seed + 1 + threads.size())]() mutable {
-            for (line.arrive_and_wait(); !over; line.arrive_and_wait()) {
+            for (;;) {
+                line.arrive_and_wait();
+                if (over) {
+                    return;
+                }
                 other(random);
                 line.arrive_and_wait();
             }
@@ -69,7 +73,8 @@ void race(unsigned rounds, Before before, const Racer& mine, const std::vector<R
     }
     detail::RandomSource random(seed);
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1);
-    for (unsigned round = 0; round < rounds && std::chrono::steady_clock::now() < end; ++round) {
+    constexpr unsigned least = 200;
+    for (unsigned round = 0; round < rounds && (round < least || std::chrono::steady_clock::now() < end); ++round) {
         before();
         line.arrive_and_wait();
         mine(random);
