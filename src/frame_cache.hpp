@@ -15,6 +15,9 @@ namespace spargio::detail::frame_cache {
 #if SPARGIO_ASAN
 
 // Straight to the allocator, so that AddressSanitizer sees each use after free.
+inline void* take(std::size_t) noexcept {
+    return nullptr;
+}
 inline void* allocate(std::size_t bytes) {
     return ::operator new(bytes);
 }
@@ -57,19 +60,27 @@ extern constinit thread_local ThreadCache cache;
 [[nodiscard]] void* allocate_slow(std::size_t size_class);
 void free_slow(FreeBlock* block, std::size_t size_class) noexcept;
 
-inline void* allocate(std::size_t bytes) {
+/// A block of the thread's list; null where it has none of that size.
+inline void* take(std::size_t bytes) noexcept {
     const auto size_class = class_of(bytes);
     if (size_class >= classes) [[unlikely]] {
-        return ::operator new(bytes);
+        return nullptr;
     }
     FreeList& list = cache.lists[size_class];
     FreeBlock* block = list.head;
-    if (block == nullptr) [[unlikely]] {
-        return allocate_slow(size_class);
+    if (block != nullptr) [[likely]] {
+        list.head = block->next;
+        ++list.room;
     }
-    list.head = block->next;
-    ++list.room;
     return block;
+}
+
+inline void* allocate(std::size_t bytes) {
+    if (void* block = take(bytes)) [[likely]] {
+        return block;
+    }
+    const auto size_class = class_of(bytes);
+    return size_class < classes ? allocate_slow(size_class) : ::operator new(bytes);
 }
 
 inline void free(void* block, std::size_t bytes) noexcept {

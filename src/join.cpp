@@ -81,12 +81,8 @@ bool wait_on_thread(TaskHeader* task, clock::time_point deadline) noexcept {
 
 }  // namespace
 
-JoinWait::JoinWait(TaskHeader* awaited, bool in_same_runtime) noexcept
-    : Wait(&cancel_join), child(awaited), same_runtime(in_same_runtime) {}
-
-bool runs_in(TaskHeader* root, std::uint64_t runtime) noexcept {
-    return root->owner.executor->core->id == runtime;
-}
+JoinWait::JoinWait(TaskHeader* awaited, std::uint64_t runtime_of_child) noexcept
+    : Wait(&cancel_join), child(awaited), runtime(runtime_of_child) {}
 
 bool join_suspend(JoinWait& wait, TaskHeader* joiner) noexcept {
     wait.root = joiner;

@@ -34,6 +34,10 @@ bool withdraw(TaskHeader* root, JoinWait* wait) noexcept {
     return taken_back || handed_over;
 }
 
+bool joins_own_runtime(const TaskHeader* root, const JoinWait* wait) noexcept {
+    return wait->runtime == core_id(root->owner.executor->core);
+}
+
 /// Joins may form a ring, in which everybody waits for ever: open it at one place. A task joins one other and is joined
 /// by one, so a walk that comes back comes back to its start.
 void open_ring(TaskHeader* start) noexcept {
@@ -43,7 +47,8 @@ void open_ring(TaskHeader* start) noexcept {
     const auto next = [](TaskHeader* root) noexcept -> TaskHeader* {
         const JoinWait* wait = armed_join(root);
         // A blocking job joins nobody, and its thread may be running: not ours to mark.
-        const bool chained = wait != nullptr && wait->same_runtime && wait->child->kind != TaskKind::Blocking;
+        const bool chained =
+            wait != nullptr && joins_own_runtime(root, wait) && wait->child->kind != TaskKind::Blocking;
         return chained ? wait->child : nullptr;
     };
     TaskHeader* end = start;
@@ -159,7 +164,7 @@ void Shard::end_tasks() noexcept {
         if (task->joining) {
             JoinWait* wait = armed_join(task);
             // A child of this runtime ends in this shutdown, a child of another one may live on.
-            if (wait == nullptr || wait->same_runtime || !withdraw(task, wait)) {
+            if (wait == nullptr || joins_own_runtime(task, wait) || !withdraw(task, wait)) {
                 ++expected;  // Its wake comes: from the child's end, or from whoever has reached for it.
                 continue;
             }

@@ -16,18 +16,38 @@ std::exception_ptr* exception_slot(TaskHeader* task) noexcept {
     return std::launder(static_cast<std::exception_ptr*>(task->result()));
 }
 
-}  // namespace
-
-void* allocate_task(std::size_t block_bytes, std::uint16_t result_bytes, WorkItem::RunFn run) {
-    auto* block = static_cast<std::byte*>(frame_cache::allocate(block_bytes));
-    auto* task = ::new (block + result_bytes) TaskHeader(run, result_bytes);
+void* make_header(void* block, std::uint16_t result_bytes, WorkItem::RunFn run) noexcept {
+    auto* task = ::new (static_cast<std::byte*>(block) + result_bytes) TaskHeader(run, result_bytes);
     return task->frame();
 }
 
-void free_block(TaskHeader* task, std::size_t block_bytes) noexcept {
+// Apart, so that the short ways below need no stack of their own.
+[[gnu::noinline, gnu::cold]] void* allocate_task_slow(std::size_t block_bytes, std::uint16_t result_bytes,
+                                                      WorkItem::RunFn run) {
+    return make_header(frame_cache::allocate(block_bytes), result_bytes, run);
+}
+
+[[gnu::noinline, gnu::cold]] void free_block_slow(TaskHeader* task, std::size_t block_bytes) noexcept {
     void* block = task->result();
     task->~TaskHeader();
     frame_cache::free(block, block_bytes);
+}
+
+}  // namespace
+
+void* allocate_task(std::size_t block_bytes, std::uint16_t result_bytes, WorkItem::RunFn run) {
+    if (void* block = frame_cache::take(block_bytes)) [[likely]] {
+        return make_header(block, result_bytes, run);
+    }
+    return allocate_task_slow(block_bytes, result_bytes, run);
+}
+
+void free_block(TaskHeader* task, std::size_t block_bytes) noexcept {
+    if (task->stop.is_shared()) [[unlikely]] {
+        free_block_slow(task, block_bytes);
+        return;
+    }
+    frame_cache::free(task->result(), block_bytes);  // Nothing else in the header has a destructor that does anything.
 }
 
 void destroy_frame(TaskHeader* task) noexcept {
@@ -52,7 +72,9 @@ void destroy_chain(TaskHeader* root) noexcept {
 
 void free_task(TaskHeader* task) noexcept {
     if (task->outcome == Outcome::Value) {
-        task->run(task, nullptr);
+        if (task->drops) {
+            task->run(task, nullptr);
+        }
     } else if (task->outcome == Outcome::Exception) [[unlikely]] {
         static_cast<void>(take_exception(task));
     }
@@ -71,7 +93,7 @@ void end_taken(TaskHeader* task) noexcept {
 
 void store_exception(TaskHeader* task, std::exception_ptr error) noexcept {
     // A value that return_value() stored before a destructor threw on the way out gives way.
-    if (task->outcome == Outcome::Value) {
+    if (task->outcome == Outcome::Value && task->drops) {
         task->run(task, nullptr);
     }
     ::new (task->result()) std::exception_ptr(std::move(error));

@@ -83,6 +83,10 @@ TaskHeader* complete_task_for(TaskHeader* task, RuntimeCore& core, Shard* here) 
         core_acquire(&core);
         task->live.core = &core;
     }
+    if (task->join.load(std::memory_order_acquire) == TaskHeader::join_detached) {
+        end_unjoined(task);  // The handle is gone for good: nobody else will look at the word.
+        return nullptr;
+    }
     // Release: the result, and all that the frame's destruction did. Acquire: the joiner's suspended state.
     const auto waiter = task->join.exchange(TaskHeader::join_done, std::memory_order_acq_rel);
     if ((waiter & TaskHeader::join_pointer) != 0) {
@@ -91,8 +95,8 @@ TaskHeader* complete_task_for(TaskHeader* task, RuntimeCore& core, Shard* here) 
         if (!joiner->stop.disarm(wait)) {
             return nullptr;
         }
-        if (here != nullptr && joiner->owner.executor->core == &core &&
-            (joiner->kind == TaskKind::Stealable || joiner->owner.executor == here)) {
+        if (here != nullptr && (joiner->owner.executor == here ||
+                                (joiner->kind == TaskKind::Stealable && joiner->owner.executor->core == &core))) {
             return joiner;
         }
         schedule(joiner);

@@ -63,20 +63,17 @@ T take_value(TaskHeader* task) {
 /// The part of both awaiters that waits.
 class JoinAwaiterBase {
 public:
-    JoinAwaiterBase(TaskHeader* child, std::uint64_t runtime) noexcept : wait_(child, false), runtime_(runtime) {}
+    JoinAwaiterBase(TaskHeader* child, std::uint64_t runtime) noexcept : wait_(child, runtime) {}
 
     [[nodiscard]] bool await_ready() const noexcept { return wait_.child->done(); }
 
     template <class P>
     SPARGIO_AWAIT_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) noexcept {
-        TaskHeader* joiner = header_of(frame)->root();
-        wait_.same_runtime = runs_in(joiner, runtime_);
-        return join_suspend(wait_, joiner);
+        return join_suspend(wait_, header_of(frame)->root());
     }
 
 protected:
     JoinWait wait_;
-    std::uint64_t runtime_;
 };
 
 /// `co_await std::move(handle)`

@@ -12,19 +12,17 @@ namespace spargio::detail {
 
 /// A task's wait for another one; lives in the awaiter.
 struct JoinWait : Wait {
-    JoinWait(TaskHeader* awaited, bool in_same_runtime) noexcept;
+    JoinWait(TaskHeader* awaited, std::uint64_t runtime_of_child) noexcept;
 
     TaskHeader* root = nullptr;  // The joiner. Set before the wait is armed.
     TaskHeader* child;
-    bool same_runtime;      // Child and joiner are of one runtime: its shutdown will end the child too.
+    std::uint64_t runtime;  // The child's. If it is the joiner's too, its shutdown will end the child.
     bool canceled = false;  // Set by the canceller that took the wait back, before it schedules the joiner.
 };
 
 /// Suspends `joiner` until the child has ended or the joiner is stopped. False: do not suspend, it has ended, or
 /// `canceled` is set. After true nothing of the joiner may be touched: it may be running already.
 [[nodiscard]] bool join_suspend(JoinWait& wait, TaskHeader* joiner) noexcept;
-/// Whether a root task belongs to the runtime with that id.
-[[nodiscard]] bool runs_in(TaskHeader* root, std::uint64_t runtime) noexcept;
 
 /// Throws std::logic_error on a shard thread of that runtime: blocking there would stop the shard.
 void refuse_on_shard_of(std::uint64_t runtime);

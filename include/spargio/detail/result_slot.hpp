@@ -81,6 +81,9 @@ public:
             ::new (task->result()) T(std::forward<U>(value));
         }
         task->outcome = Outcome::Value;
+        if constexpr (!std::is_trivially_destructible_v<Stored>) {
+            task->drops = true;
+        }
     }
 
     static void store_void(TaskHeader* task) noexcept { task->outcome = Outcome::Value; }

@@ -43,10 +43,13 @@ public:
     StopLink(const StopLink&) = delete;
     StopLink& operator=(const StopLink&) = delete;
     ~StopLink() {
-        if ((word_.load(std::memory_order_acquire) & kShared) != 0) [[unlikely]] {
+        if (is_shared()) [[unlikely]] {
             destroy_shared();
         }
     }
+
+    /// A token was asked for, so there is something to destroy.
+    [[nodiscard]] bool is_shared() const noexcept { return (word_.load(std::memory_order_acquire) & kShared) != 0; }
 
     /// Task, before it publishes `w` to a completer. False: a stop came first, do not wait.
     [[nodiscard]] bool arm(Wait* w) noexcept {

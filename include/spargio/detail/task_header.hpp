@@ -101,9 +101,10 @@ struct TaskHeader : WorkItem {
     bool started : 1 = false;  // Root: its first step has begun, so it is in a live list.
     bool joining : 1 = false;  // Root: suspended in a join, with a completer that may come.
     bool visited : 1 = false;  // Shutdown's walk over chains of joins.
+    bool drops : 1 = false;    // The value in the result slot needs its destructor.
     // The rest of the byte: left unset, it would be kept, so a new header would begin with a load of what the block's
     // last owner stored in smaller pieces, which stalls.
-    unsigned char unused_bits : 3 = 0;
+    unsigned char unused_bits : 2 = 0;
 
     [[nodiscard]] void* frame() noexcept { return this + 1; }
     [[nodiscard]] static TaskHeader* of_frame(void* frame) noexcept {
