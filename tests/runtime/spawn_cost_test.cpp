@@ -9,6 +9,7 @@
 
 #include "support/allocations.hpp"
 #include "support/backend_test.hpp"
+#include "support/stress.hpp"
 
 namespace spargio::test {
 namespace {
@@ -39,6 +40,8 @@ Task<int> ready(int number) {
 TEST_P(SpawnCost, TheCounterWorks) {
     const auto before = allocations();
     const auto number = std::make_unique<int>(1);
+    const int* volatile seen = number.get();  // Or a compiler may do without the allocation.
+    EXPECT_EQ(*seen, 1);
     if (allocations_are_counted) {  // Not under a sanitizer; there these tests are about memory errors only.
         EXPECT_GE(allocations() - before, 1U);
     }
@@ -57,6 +60,51 @@ TEST_P(SpawnCost, ALocalSpawnAndItsJoin) {
             least = std::min(least, allocations() - before);
         }
         EXPECT_EQ(least, 0U);
+    });
+}
+
+/// Larger than any block that a thread keeps for its next task.
+Task<int> with_a_large_frame(int number) {
+    char local[4'000];
+    local[0] = static_cast<char>(number);
+    char* volatile kept = local;
+    co_await yield();
+    co_return *kept;
+}
+
+TEST_P(SpawnCost, AFrameThatIsNotThereYetIsTheOnlyAllocation) {
+    if (!allocations_are_counted) {
+        GTEST_SKIP() << "a sanitizer has its own allocator";
+    }
+    auto one = runtime(1);
+    one.block_on([]() -> Task<> {
+        std::uint64_t least = ~std::uint64_t{0};
+        for (int i = 0; i < 200; ++i) {
+            const auto before = allocations();
+            auto child = ShardCtx::current()->spawn_local(with_a_large_frame(1));
+            static_cast<void>(co_await std::move(child));
+            least = std::min(least, allocations() - before);
+        }
+        EXPECT_EQ(least, 1U);
+    });
+}
+
+TEST_P(SpawnCost, TenMillionSpawnsReuseTheFramesOfTheFirst) {
+    auto one = runtime(1);
+    const unsigned spawns = scaled(10'000'000, 300'000);
+    one.block_on([spawns]() -> Task<> {
+        auto* shard = ShardCtx::current();
+        std::uint64_t sum = 0;
+        std::uint64_t after_the_first = 0;
+        for (unsigned i = 0; i < spawns; ++i) {
+            if (i == 1'000) {
+                after_the_first = allocations();
+            }
+            auto child = shard->spawn_local(ready(1));
+            sum += static_cast<std::uint64_t>(co_await std::move(child));
+        }
+        EXPECT_EQ(sum, spawns);
+        EXPECT_LE(allocations() - after_the_first, 100U) << "what the test's own threads may need meanwhile";
     });
 }
 

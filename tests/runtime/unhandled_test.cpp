@@ -227,7 +227,14 @@ TEST_P(Unhandled, AHandleThatOutlivesTheRuntimeStillJoins) {
 
 TEST_P(Unhandled, ABlockingJobReportsOnItsThread) {
     auto one = hooked(1).build();
-    one.handle().spawn_blocking([]() -> int { throw std::runtime_error("blocking"); }).detach();
+    Event detached;  // Else the last chance to join may go away here, after the job's end.
+    one.handle()
+        .spawn_blocking([&]() -> int {
+            detached.wait();
+            throw std::runtime_error("blocking");
+        })
+        .detach();
+    detached.set();
     wait_for_reports(1);
     const auto all = reports();
     ASSERT_EQ(all.size(), 1U);

@@ -2,6 +2,7 @@
 // Where a task's value or exception stays between the end of its frame and its joiner.
 #pragma once
 
+#include <cstddef>
 #include <exception>
 #include <new>
 #include <type_traits>
@@ -74,11 +75,11 @@ public:
     static void store(TaskHeader* task, U&& value) {
         if constexpr (std::is_reference_v<T>) {
             T bound = static_cast<U&&>(value);  // Also what converts to the reference, as std::reference_wrapper does.
-            ::new (task->result()) Stored(__builtin_addressof(bound));
+            ::new (slot(task)) Stored(__builtin_addressof(bound));
         } else if constexpr (StoredResult<T>::by_pointer) {
-            ::new (task->result()) Stored(std::forward<U>(value));
+            ::new (slot(task)) Stored(std::forward<U>(value));
         } else {
-            ::new (task->result()) T(std::forward<U>(value));
+            ::new (slot(task)) T(std::forward<U>(value));
         }
         task->outcome = Outcome::Value;
         if constexpr (!std::is_trivially_destructible_v<Stored>) {
@@ -116,7 +117,9 @@ public:
     }
 
 private:
-    static Stored* stored(TaskHeader* task) noexcept { return std::launder(static_cast<Stored*>(task->result())); }
+    // TaskHeader::result() without a look at the header: the type knows the distance.
+    static void* slot(TaskHeader* task) noexcept { return reinterpret_cast<std::byte*>(task) - bytes; }
+    static Stored* stored(TaskHeader* task) noexcept { return std::launder(static_cast<Stored*>(slot(task))); }
 };
 
 /// The exception of a task that ended with one. Type independent.
