@@ -17,29 +17,6 @@ namespace spargio::detail {
 
 namespace {
 
-/// Wait::CancelFn of a join. We hold the wait, so the joiner, its awaiter and the child's block stay until
-/// finish_cancel().
-void cancel_join(Wait* base, TaskHeader* root) noexcept {
-    auto* wait = static_cast<JoinWait*>(base);
-    auto& join = wait->child->join;
-    const auto mine = reinterpret_cast<std::uintptr_t>(wait);
-    bool taken_back = false;
-    for (auto seen = join.load(std::memory_order_acquire); seen != TaskHeader::join_done;) {
-        // The joiner is there: take it back. It is armed but not there yet: leave a mark that makes its arrival fail.
-        const auto wanted = seen == mine ? TaskHeader::join_running : TaskHeader::join_stop_mark;
-        if (join.compare_exchange_weak(seen, wanted, std::memory_order_acq_rel, std::memory_order_acquire)) {
-            taken_back = wanted == TaskHeader::join_running;
-            break;
-        }
-    }
-    if (taken_back) {
-        wait->canceled = true;
-    }
-    if (root->stop.finish_cancel() || taken_back) {
-        schedule(root);
-    }
-}
-
 std::chrono::nanoseconds foreign_spin() noexcept {
     // On one CPU the task cannot end while we spin.
     static const bool one_cpu = std::thread::hardware_concurrency() == 1;
@@ -81,8 +58,27 @@ bool wait_on_thread(TaskHeader* task, clock::time_point deadline) noexcept {
 
 }  // namespace
 
-JoinWait::JoinWait(TaskHeader* awaited, std::uint64_t runtime_of_child) noexcept
-    : Wait(&cancel_join), child(awaited), runtime(runtime_of_child) {}
+/// We hold the wait, so the joiner, its awaiter and the child's block stay until finish_cancel().
+void cancel_join(Wait* base, TaskHeader* root) noexcept {
+    auto* wait = static_cast<JoinWait*>(base);
+    auto& join = wait->child->join;
+    const auto mine = reinterpret_cast<std::uintptr_t>(wait);
+    bool taken_back = false;
+    for (auto seen = join.load(std::memory_order_acquire); seen != TaskHeader::join_done;) {
+        // The joiner is there: take it back. It is armed but not there yet: leave a mark that makes its arrival fail.
+        const auto wanted = seen == mine ? TaskHeader::join_running : TaskHeader::join_stop_mark;
+        if (join.compare_exchange_weak(seen, wanted, std::memory_order_acq_rel, std::memory_order_acquire)) {
+            taken_back = wanted == TaskHeader::join_running;
+            break;
+        }
+    }
+    if (taken_back) {
+        wait->canceled = true;
+    }
+    if (root->stop.finish_cancel() || taken_back) {
+        schedule(root);
+    }
+}
 
 bool join_suspend(JoinWait& wait, TaskHeader* joiner) noexcept {
     wait.root = joiner;

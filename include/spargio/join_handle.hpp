@@ -83,11 +83,29 @@ public:
     using JoinAwaiterBase::JoinAwaiterBase;
     JoinAwaiter(const JoinAwaiter&) = delete;
     JoinAwaiter& operator=(const JoinAwaiter&) = delete;
-    ~JoinAwaiter() { detach_task(wait_.child); }
+    ~JoinAwaiter() {
+        if (wait_.child != nullptr) {
+            detach_task(wait_.child);
+        }
+    }
 
     T await_resume() {
-        if (wait_.canceled) {
+        if (wait_.canceled) [[unlikely]] {
             throw_canceled();
+        }
+        if constexpr (std::is_void_v<T> || ResultSlot<T>::is_trivial) {
+            if (wait_.child->outcome == Outcome::Value) [[likely]] {
+                // The end of task and handle in one: only the memory is left.
+                TaskHeader* ended = std::exchange(wait_.child, nullptr);
+                if constexpr (std::is_void_v<T>) {
+                    free_block(ended, ended->link.block_bytes);
+                    return;
+                } else {
+                    T value = ResultSlot<T>::take(ended);
+                    free_block(ended, ended->link.block_bytes);
+                    return static_cast<T>(value);
+                }
+            }
         }
         return take_value<T>(wait_.child);
     }

@@ -73,9 +73,6 @@ Task<int> with_a_large_frame(int number) {
 }
 
 TEST_P(SpawnCost, AFrameThatIsNotThereYetIsTheOnlyAllocation) {
-    if (!allocations_are_counted) {
-        GTEST_SKIP() << "a sanitizer has its own allocator";
-    }
     auto one = runtime(1);
     one.block_on([]() -> Task<> {
         std::uint64_t least = ~std::uint64_t{0};
@@ -85,7 +82,7 @@ TEST_P(SpawnCost, AFrameThatIsNotThereYetIsTheOnlyAllocation) {
             static_cast<void>(co_await std::move(child));
             least = std::min(least, allocations() - before);
         }
-        EXPECT_EQ(least, 1U);
+        EXPECT_EQ(least, allocations_are_counted ? 1U : 0U);
     });
 }
 

@@ -10,9 +10,13 @@
 
 namespace spargio::detail {
 
+/// Wait::CancelFn of a join.
+void cancel_join(Wait* base, TaskHeader* root) noexcept;
+
 /// A task's wait for another one; lives in the awaiter.
 struct JoinWait : Wait {
-    JoinWait(TaskHeader* awaited, std::uint64_t runtime_of_child) noexcept;
+    JoinWait(TaskHeader* awaited, std::uint64_t runtime_of_child) noexcept
+        : Wait(&cancel_join), child(awaited), runtime(runtime_of_child) {}
 
     TaskHeader* root = nullptr;  // The joiner. Set before the wait is armed.
     TaskHeader* child;
