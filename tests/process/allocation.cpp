@@ -39,28 +39,10 @@ static const int counting = __sanitizer_install_malloc_and_free_hooks(count_bloc
 
 #else
 
-// Not inlined: GCC would see malloc's block go to a delete, and free take what new gave.
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
+#include "support/replaced_new.hpp"
+
+void before_allocation() {
     blocks_allocated.fetch_add(1, std::memory_order_relaxed);
-    if (void* block = std::malloc(bytes == 0 ? 1 : bytes)) {
-        return block;
-    }
-    throw std::bad_alloc();
-}
-[[gnu::noinline]] void* operator new[](std::size_t bytes) {
-    return operator new(bytes);
-}
-[[gnu::noinline]] void operator delete(void* block) noexcept {
-    std::free(block);
-}
-[[gnu::noinline]] void operator delete[](void* block) noexcept {
-    std::free(block);
-}
-[[gnu::noinline]] void operator delete(void* block, std::size_t) noexcept {
-    std::free(block);
-}
-[[gnu::noinline]] void operator delete[](void* block, std::size_t) noexcept {
-    std::free(block);
 }
 
 #endif

@@ -38,30 +38,12 @@ bool must_fail() noexcept {
 
 }  // namespace
 
-// Not inlined: GCC would see malloc's block go to a delete, and free take what new gave.
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
+#include "support/replaced_new.hpp"
+
+void before_allocation() {
     if (must_fail()) {
         throw std::bad_alloc();
     }
-    if (void* block = std::malloc(bytes == 0 ? 1 : bytes)) {
-        return block;
-    }
-    throw std::bad_alloc();
-}
-[[gnu::noinline]] void* operator new[](std::size_t bytes) {
-    return operator new(bytes);
-}
-[[gnu::noinline]] void operator delete(void* block) noexcept {
-    std::free(block);
-}
-[[gnu::noinline]] void operator delete[](void* block) noexcept {
-    std::free(block);
-}
-[[gnu::noinline]] void operator delete(void* block, std::size_t) noexcept {
-    std::free(block);
-}
-[[gnu::noinline]] void operator delete[](void* block, std::size_t) noexcept {
-    std::free(block);
 }
 
 namespace spargio::test {
