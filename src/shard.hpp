@@ -78,9 +78,12 @@ public:
         return counters.spawned_pinned.get() + inbox.accepted();
     }
 
-    /// Enters the task into the list that a shutdown walks.
-    void adopt(TaskHeader* task) noexcept;
-    void disown(TaskHeader* task) noexcept;
+    /// Before a task's first step, and after its last: counts it, and takes it into the lists that a shutdown walks, or
+    /// out of them. A pinned task is listed (list()) only when its first step has left it suspended: until then nobody
+    /// but this shard can reach it, and a shutdown waits for the end of the step.
+    void begin(TaskHeader* task) noexcept;
+    void list(TaskHeader* task) noexcept;
+    void count_end(TaskHeader* task) noexcept;
 
 private:
     // src/shutdown.cpp

@@ -69,7 +69,7 @@ void RuntimeCore::collect_tasks() noexcept {
     const auto queue_up = [](Shard& shard, WorkItem* item) noexcept {
         auto* task = static_cast<TaskHeader*>(item);
         task->joining = false;
-        if (!task->started) {
+        if (!task->listed) {
             task->owner.executor = &shard;
             shard.doomed.insert(task);
         }
@@ -174,7 +174,7 @@ void Shard::end_tasks() noexcept {
     for (;;) {
         while (WorkItem* item = now.pop_front()) {
             auto* task = static_cast<TaskHeader*>(item);
-            if (task->started) {
+            if (task->listed) {
                 destroy_chain(task);
             } else {
                 destroy_frame(task);

@@ -14,32 +14,39 @@ namespace {
 // Joiners that run in place, one after the other, before the queue has its turn again.
 constexpr int kChain = 32;
 
-void resume(TaskHeader* root, Shard& shard) noexcept {
+/// Resumes the root until it suspends or ends. Returns it if it has ended.
+TaskHeader* resume(TaskHeader* root, Shard& shard) noexcept {
     root->owner.executor = &shard;
     root->joining = false;
-    if (!root->started) {
-        shard.adopt(root);
+    // A pinned task stays where it is, so it can be listed after its first step, which most tasks do not survive.
+    const bool list_it = !root->listed && root->kind == TaskKind::Pinned;
+    if (!root->listed) {
+        shard.begin(root);
     }
     auto frame = std::coroutine_handle<>::from_address(root->link.leaf);
-    // From here on the root may be anywhere, or gone; only `shard.ended` says that it has ended in this step.
+    // From here on a stealable root may be anywhere, or gone; only `shard.ended` says that it has ended in this step.
     frame.resume();
     while (shard.trampoline != nullptr) {
         frame = std::coroutine_handle<>::from_address(std::exchange(shard.trampoline, nullptr));
         frame.resume();
     }
     shard.inline_depth = 0;
+    TaskHeader* ended = std::exchange(shard.ended, nullptr);
+    if (ended == nullptr && list_it) {
+        shard.list(root);
+    }
+    return ended;
 }
 
 }  // namespace
 
 void run_task_step(TaskHeader* task, Shard& shard) noexcept {
     for (int chain = 0;; ++chain) {
-        resume(task, shard);
-        TaskHeader* ended = std::exchange(shard.ended, nullptr);
+        TaskHeader* ended = resume(task, shard);
         if (ended == nullptr) {
             return;
         }
-        shard.disown(ended);
+        shard.count_end(ended);
         // Locals, parameters and the callable end here, before anybody can see the result.
         destroy_frame(ended);
         task = complete_task_for(ended, shard.runtime(), &shard);
@@ -53,28 +60,38 @@ void run_task_step(TaskHeader* task, Shard& shard) noexcept {
     }
 }
 
-void Shard::adopt(TaskHeader* task) noexcept {
-    task->started = true;
-    if (task->kind == TaskKind::Stealable) {
-        counters.stealable_executed.add();
-        task->home = id;
-        const std::lock_guard lock(stealable_live_mutex);
-        stealable_live.insert(task);
-    } else {
+void Shard::begin(TaskHeader* task) noexcept {
+    if (task->kind == TaskKind::Pinned) {
         counters.begun_pinned.add();
-        pinned_live.insert(task);
+        return;
     }
+    counters.stealable_executed.add();
+    task->home = id;
+    list(task);
 }
 
-void Shard::disown(TaskHeader* task) noexcept {
-    counters.ended.add();
-    if (task->kind == TaskKind::Stealable) {
-        Shard& keeper = *core->shards[task->home];
-        const std::lock_guard lock(keeper.stealable_live_mutex);
-        keeper.stealable_live.remove(task);
-    } else {
-        pinned_live.remove(task);
+void Shard::list(TaskHeader* task) noexcept {
+    task->listed = true;
+    if (task->kind == TaskKind::Pinned) {
+        pinned_live.insert(task);
+        return;
     }
+    const std::lock_guard lock(stealable_live_mutex);
+    stealable_live.insert(task);
+}
+
+void Shard::count_end(TaskHeader* task) noexcept {
+    counters.ended.add();
+    if (!task->listed) {
+        return;
+    }
+    if (task->kind == TaskKind::Pinned) {
+        pinned_live.remove(task);
+        return;
+    }
+    Shard& keeper = *core->shards[task->home];
+    const std::lock_guard lock(keeper.stealable_live_mutex);
+    keeper.stealable_live.remove(task);
 }
 
 TaskHeader* complete_task_for(TaskHeader* task, RuntimeCore& core, Shard* here) noexcept {

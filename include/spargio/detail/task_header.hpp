@@ -84,7 +84,7 @@ struct TaskHeader : WorkItem {
         void* leaf;
         std::size_t block_bytes;
     } link{nullptr};
-    // Root, started: the next in its shard's list of live tasks (the one before is WorkItem::back). Ended by an
+    // Root, listed: the next in its shard's list of live tasks (the one before is WorkItem::back). Ended by an
     // exception: `core` keeps the hook reachable.
     union Live {
         TaskHeader* next;
@@ -98,7 +98,7 @@ struct TaskHeader : WorkItem {
     std::uint8_t refusal = 0;  // With Outcome::Refused: the RuntimeError.
     bool owned : 1 = false;    // A Task object exists: operator delete leaves the block alone.
     bool framed : 1 = true;    // The frame has not been destroyed.
-    bool started : 1 = false;  // Root: its first step has begun, so it is in a live list.
+    bool listed : 1 = false;   // Root: it is in a live list, or was.
     bool joining : 1 = false;  // Root: suspended in a join, with a completer that may come.
     bool visited : 1 = false;  // Shutdown's walk over chains of joins.
     bool drops : 1 = false;    // The value in the result slot needs its destructor.

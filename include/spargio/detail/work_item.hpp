@@ -22,7 +22,7 @@ struct WorkItem {
     WorkItem* next = nullptr;
     RunFn run;
     // Before a root starts: an item that its pusher had queued a few pushes before. Only a hint of what to prefetch, it
-    // may dangle. A started root: its neighbour in the list of live tasks, which may change while the root is in an
+    // may dangle. A root in a list of live tasks: its neighbour there, which may change while the root is in an
     // inbox: hence atomic, and as a hint as good as any. Orders nothing.
     atomic<WorkItem*> back{nullptr};
 };
