@@ -17,6 +17,7 @@ set(spargio_sources
     src/runtime_options.cpp
     src/scheduler.cpp
     src/shard.cpp
+    src/shard_wait.cpp
     src/shutdown.cpp
     src/sleep.cpp
     src/stats.cpp
@@ -41,6 +42,8 @@ set(spargio_headers
     include/spargio/detail/result_slot.hpp
     include/spargio/detail/result_storage.hpp
     include/spargio/detail/seams.hpp
+    include/spargio/detail/shard_wait.hpp
+    include/spargio/detail/sleep_wait.hpp
     include/spargio/detail/stop_link.hpp
     include/spargio/detail/submit.hpp
     include/spargio/detail/task_header.hpp

@@ -28,13 +28,13 @@ LAYERS = [
     (1, "", "src/", "stop_link.hpp stop_link.cpp threads.hpp"),
     # Tasks on one side, the kernel's ring on the other.
     (2, "task", PUBLIC, "spawnable task"),
-    (2, "task", DETAIL, "join result_slot task_header"),
+    (2, "task", DETAIL, "join result_slot shard_wait sleep_wait task_header"),
     (2, "task", "src/", "live_list.hpp"),
     (2, "ring", "src/", "kernel_abi.hpp uring.hpp uring.cpp uring_faults.hpp uring_setup.hpp uring_setup.cpp"),
     # The machine: shards, what they wait on, and what a runtime shares.
     (3, "", "src/", "blocking_pool.hpp blocking_pool.cpp driver.hpp queue_driver.hpp queue_driver.cpp"),
     (3, "", "src/", "uring_driver.hpp uring_driver.cpp runtime_core.hpp runtime_core.cpp scheduler.hpp"),
-    (3, "", "src/", "shard.hpp sleep.hpp join.cpp shutdown.cpp task_header.cpp task_step.cpp worker_loop.cpp"),
+    (3, "", "src/", "shard.hpp shard_wait.hpp shard_wait.cpp join.cpp shutdown.cpp task_header.cpp task_step.cpp worker_loop.cpp"),
     # What a user holds. native_lane.hpp is the handle alone; its operations will stand above.
     (4, "", PUBLIC, "join_handle message native_lane run runtime runtime_builder"),
     (4, "", PUBLIC, "runtime_handle shard_ctx this_task time"),

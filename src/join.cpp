@@ -82,9 +82,9 @@ void cancel_join(Wait* base, TaskHeader* root) noexcept {
 
 bool join_suspend(JoinWait& wait, TaskHeader* joiner) noexcept {
     wait.root = joiner;
-    joiner->joining = true;
+    joiner->awaits_completer = true;
     if (!joiner->stop.arm(&wait)) {
-        joiner->joining = false;
+        joiner->awaits_completer = false;
         wait.canceled = !wait.child->done();  // The result wins over the stop.
         return false;
     }
@@ -102,7 +102,7 @@ bool join_suspend(JoinWait& wait, TaskHeader* joiner) noexcept {
         SPARGIO_CHECK(state == TaskHeader::join_done, "two wait for the same JoinHandle: one joiner at a time");
     }
     if (joiner->stop.disarm(&wait)) {
-        joiner->joining = false;
+        joiner->awaits_completer = false;
         return false;
     }
     return true;  // The canceller is still at work, and will schedule us.

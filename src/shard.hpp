@@ -59,8 +59,8 @@ public:
     WorkList ready;
     TimerQueue timers;
     LiveList pinned_live;
-    LiveList doomed;                     // Shutdown: the unfinished tasks this shard has to destroy.
-    std::size_t sleeps_handed_over = 0;  // Sleeps whose end waits for a stop message on its way here.
+    LiveList doomed;                    // Shutdown: the unfinished tasks this shard has to destroy.
+    std::size_t waits_handed_over = 0;  // Ended waits whose tasks wait for a stop message on its way here.
     ShardCounters counters;
     ShardCtx ctx;
 

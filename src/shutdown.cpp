@@ -9,8 +9,9 @@
 #include "runtime_core.hpp"
 #include "scheduler.hpp"
 #include "shard.hpp"
-#include "sleep.hpp"
+#include "shard_wait.hpp"
 #include "spargio/detail/join.hpp"
+#include "spargio/detail/sleep_wait.hpp"
 
 namespace spargio::detail {
 
@@ -18,7 +19,7 @@ namespace {
 
 /// What a root waits for, if a join and nobody has come to end it; null otherwise.
 JoinWait* armed_join(TaskHeader* root) noexcept {
-    return root->joining ? static_cast<JoinWait*>(root->stop.armed()) : nullptr;
+    return root->awaits_completer ? static_cast<JoinWait*>(root->stop.armed()) : nullptr;
 }
 
 /// Takes a joiner back from a child that need not end. False: the completer or a canceller has reached for it, and its
@@ -57,7 +58,7 @@ void open_ring(TaskHeader* start) noexcept {
         end = next(end);
     }
     if (end == start && withdraw(start, armed_join(start))) {
-        start->joining = false;
+        start->awaits_completer = false;
     }
 }
 
@@ -68,7 +69,7 @@ void RuntimeCore::collect_tasks() noexcept {
     blocking.close();  // Waiting jobs end here, so their joiners are woken like any other.
     const auto queue_up = [](Shard& shard, WorkItem* item) noexcept {
         auto* task = static_cast<TaskHeader*>(item);
-        task->joining = false;
+        task->awaits_completer = false;
         if (!task->listed) {
             task->owner.executor = &shard;
             shard.doomed.insert(task);
@@ -135,19 +136,19 @@ void Shard::end_waits() noexcept {
         ready.push_back(std::exchange(stolen_, nullptr));
     }
     while (TimerNode* timer = timers.pop()) {
-        static_cast<void>(end_sleep(timer));
+        static_cast<void>(end_wait(static_cast<SleepWait*>(timer)));
     }
     WorkList tasks;
     for (;;) {
         inbox.take_all(ready);
         while (WorkItem* item = ready.pop_front()) {
-            if (is_sleep_message(item)) {
+            if (is_wait_message(item)) {
                 item->run(item, this);
             } else {
                 tasks.push_back(item);
             }
         }
-        if (sleeps_handed_over == 0) {
+        if (waits_handed_over == 0) {
             break;
         }
         wait_for_arrivals();
@@ -161,7 +162,7 @@ void Shard::end_tasks() noexcept {
     WorkList now;
     while (TaskHeader* task = doomed.front()) {
         doomed.remove(task);
-        if (task->joining) {
+        if (task->awaits_completer) {
             JoinWait* wait = armed_join(task);
             // A child of this runtime ends in this shutdown, a child of another one may live on.
             if (wait == nullptr || joins_own_runtime(task, wait) || !withdraw(task, wait)) {

@@ -17,7 +17,7 @@ constexpr int kChain = 32;
 /// Resumes the root until it suspends or ends. Returns it if it has ended.
 TaskHeader* resume(TaskHeader* root, Shard& shard) noexcept {
     root->owner.executor = &shard;
-    root->joining = false;
+    root->awaits_completer = false;
     // A pinned task stays where it is, so it can be listed after its first step, which most tasks do not survive.
     const bool list_it = !root->listed && root->kind == TaskKind::Pinned;
     if (!root->listed) {

@@ -5,7 +5,8 @@
 
 #include "scheduler.hpp"
 #include "shard.hpp"
-#include "sleep.hpp"
+#include "shard_wait.hpp"
+#include "spargio/detail/sleep_wait.hpp"
 
 namespace spargio::detail {
 
@@ -78,7 +79,7 @@ void Shard::fire_timers() noexcept {
     const auto now = clock::now();
     while (TimerNode* timer = timers.pop_due(now)) {
         counters.timers_fired.add();
-        if (TaskHeader* root = end_sleep(timer)) {
+        if (TaskHeader* root = end_wait(static_cast<SleepWait*>(timer))) {
             schedule_here(root, *this);
         }
     }

@@ -6,7 +6,7 @@
 #include <coroutine>
 
 #include "spargio/detail/seams.hpp"
-#include "spargio/detail/timer_queue.hpp"
+#include "spargio/detail/sleep_wait.hpp"
 #include "spargio/join_handle.hpp"
 #include "spargio/result.hpp"
 #include "spargio/task.hpp"
@@ -14,19 +14,6 @@
 namespace spargio {
 
 namespace detail {
-
-/// A task's sleep on the timer queue of the shard it went to sleep on. Lives in the awaiter. As a WorkItem it carries a
-/// stop to that shard.
-struct SleepWait : Wait, TimerNode, WorkItem {
-    explicit SleepWait(clock::time_point due_at) noexcept;
-
-    Executor* shard = nullptr;
-    TaskHeader* root = nullptr;
-    std::errc error{};
-};
-
-/// False: do not suspend; `error` says why, or there was nothing to wait for.
-[[nodiscard]] bool sleep_suspend(SleepWait& wait, TaskHeader* root) noexcept;
 
 class SleepAwaiter {
 public:

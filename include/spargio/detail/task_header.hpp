@@ -95,13 +95,13 @@ struct TaskHeader : WorkItem {
     ShardId home = 0;            // Pinned: its shard. Stealable, started: the shard whose list it is in.
     TaskKind kind = TaskKind::Awaited;
     Outcome outcome = Outcome::Pending;
-    std::uint8_t refusal = 0;  // With Outcome::Refused: the RuntimeError.
-    bool owned : 1 = false;    // A Task object exists: operator delete leaves the block alone.
-    bool framed : 1 = true;    // The frame has not been destroyed.
-    bool listed : 1 = false;   // Root: it is in a live list, or was.
-    bool joining : 1 = false;  // Root: suspended in a join, with a completer that may come.
-    bool visited : 1 = false;  // Shutdown's walk over chains of joins.
-    bool drops : 1 = false;    // The value in the result slot needs its destructor.
+    std::uint8_t refusal = 0;           // With Outcome::Refused: the RuntimeError.
+    bool owned : 1 = false;             // A Task object exists: operator delete leaves the block alone.
+    bool framed : 1 = true;             // The frame has not been destroyed.
+    bool listed : 1 = false;            // Root: it is in a live list, or was.
+    bool awaits_completer : 1 = false;  // Root: suspended in a wait that some other thread will end: a join, a ticket.
+    bool visited : 1 = false;           // Shutdown's walk over chains of joins.
+    bool drops : 1 = false;             // The value in the result slot needs its destructor.
     // The rest of the byte: left unset, it would be kept, so a new header would begin with a load of what the block's
     // last owner stored in smaller pieces, which stalls.
     unsigned char unused_bits : 2 = 0;

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// A task's sleep on a shard's timer queue.
+#pragma once
+
+#include "spargio/detail/seams.hpp"
+#include "spargio/detail/shard_wait.hpp"
+#include "spargio/detail/timer_queue.hpp"
+
+namespace spargio::detail {
+
+/// On the timer queue of the shard that the task went to sleep on. Lives in the awaiter.
+struct SleepWait : ShardWait, TimerNode {
+    explicit SleepWait(clock::time_point due_at) noexcept;
+};
+
+/// False: do not suspend; `error` says why, or there was nothing to wait for.
+[[nodiscard]] bool sleep_suspend(SleepWait& wait, TaskHeader* root) noexcept;
+
+}  // namespace spargio::detail
