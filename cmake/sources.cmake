@@ -10,12 +10,16 @@ set(spargio_sources
     src/error.cpp
     src/frame_pool.cpp
     src/join.cpp
+    src/mailbox.cpp
+    src/message.cpp
     src/queue_driver.cpp
+    src/receipts.cpp
     src/runtime.cpp
     src/runtime_builder.cpp
     src/runtime_core.cpp
     src/runtime_options.cpp
     src/scheduler.cpp
+    src/send.cpp
     src/shard.cpp
     src/shard_wait.cpp
     src/shutdown.cpp
@@ -35,6 +39,7 @@ set(spargio_headers
     include/spargio/config.hpp
     include/spargio/detail/atomic.hpp
     include/spargio/detail/core_ref.hpp
+    include/spargio/detail/event_wait.hpp
     include/spargio/detail/frame_pool.hpp
     include/spargio/detail/inbox.hpp
     include/spargio/detail/join.hpp
@@ -42,14 +47,17 @@ set(spargio_headers
     include/spargio/detail/result_slot.hpp
     include/spargio/detail/result_storage.hpp
     include/spargio/detail/seams.hpp
+    include/spargio/detail/send.hpp
     include/spargio/detail/shard_wait.hpp
     include/spargio/detail/sleep_wait.hpp
     include/spargio/detail/stop_link.hpp
     include/spargio/detail/submit.hpp
     include/spargio/detail/task_header.hpp
+    include/spargio/detail/ticket_wait.hpp
     include/spargio/detail/timer_queue.hpp
     include/spargio/detail/work_item.hpp
     include/spargio/error.hpp
+    include/spargio/event.hpp
     include/spargio/join_handle.hpp
     include/spargio/message.hpp
     include/spargio/native_lane.hpp

@@ -18,28 +18,28 @@ DETAIL = "include/spargio/detail/"
 # high as what it defines or uses: the functions that a low header only declares may be defined by the machine.
 LAYERS = [
     # Words, errors and plain values.
-    (0, "", PUBLIC, "backend capabilities config error placement result shard_id stats version"),
+    (0, "", PUBLIC, "backend capabilities config error event placement result shard_id stats version"),
     (0, "", DETAIL, "atomic result_storage seams"),
     (0, "", "src/", "capabilities.cpp common_capabilities.hpp cpu_count.hpp cpu_count.cpp error.cpp runtime_options.hpp"),
     (0, "", "src/", "runtime_options.cpp stats.cpp"),
     # Structures: each is understood, and tested, by itself.
     (1, "", DETAIL, "core_ref frame_pool inbox park_state stop_link timer_queue work_item"),
-    (1, "", "src/", "adaptive_spin.hpp counter.hpp frame_cache.hpp frame_pool.cpp futex.hpp shutdown_sync.hpp steal_queue.hpp"),
-    (1, "", "src/", "stop_link.hpp stop_link.cpp threads.hpp"),
+    (1, "", "src/", "adaptive_spin.hpp counter.hpp dirty_set.hpp frame_cache.hpp frame_pool.cpp futex.hpp mpsc_ring.hpp"),
+    (1, "", "src/", "shutdown_sync.hpp spsc_ring.hpp steal_queue.hpp stop_link.hpp stop_link.cpp threads.hpp"),
     # Tasks on one side, the kernel's ring on the other.
     (2, "task", PUBLIC, "spawnable task"),
-    (2, "task", DETAIL, "join result_slot shard_wait sleep_wait task_header"),
-    (2, "task", "src/", "live_list.hpp"),
+    (2, "task", DETAIL, "event_wait join result_slot shard_wait sleep_wait task_header ticket_wait"),
+    (2, "task", "src/", "live_list.hpp receipts.hpp lane.hpp mailbox.hpp"),
     (2, "ring", "src/", "kernel_abi.hpp uring.hpp uring.cpp uring_faults.hpp uring_setup.hpp uring_setup.cpp"),
     # The machine: shards, what they wait on, and what a runtime shares.
-    (3, "", "src/", "blocking_pool.hpp blocking_pool.cpp driver.hpp queue_driver.hpp queue_driver.cpp"),
+    (3, "", "src/", "blocking_pool.hpp blocking_pool.cpp driver.hpp mailbox.cpp queue_driver.hpp queue_driver.cpp receipts.cpp"),
     (3, "", "src/", "uring_driver.hpp uring_driver.cpp runtime_core.hpp runtime_core.cpp scheduler.hpp"),
     (3, "", "src/", "shard.hpp shard_wait.hpp shard_wait.cpp join.cpp shutdown.cpp task_header.cpp task_step.cpp worker_loop.cpp"),
     # What a user holds. native_lane.hpp is the handle alone; its operations will stand above.
     (4, "", PUBLIC, "join_handle message native_lane run runtime runtime_builder"),
     (4, "", PUBLIC, "runtime_handle shard_ctx this_task time"),
-    (4, "", DETAIL, "submit"),
-    (4, "", "src/", "runtime.cpp runtime_builder.cpp scheduler.cpp shard.cpp sleep.cpp"),
+    (4, "", DETAIL, "send submit"),
+    (4, "", "src/", "message.cpp runtime.cpp runtime_builder.cpp scheduler.cpp send.cpp shard.cpp sleep.cpp"),
     # All of it, and what needs another library.
     (6, "", PUBLIC, "fmt spargio"),
 ]

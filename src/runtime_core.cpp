@@ -277,7 +277,14 @@ RuntimeStats RuntimeCore::stats() const {
         stats.late_wakes += counters.late_wakes.get();
         stats.timers_fired += counters.timers_fired.get();
         stats.cq_overflows += counters.cq_overflows.get();
+        stats.ring_msgs_completed += shard->mailbox.seen();
+        stats.ring_msgs_failed += shard->mailbox.failed();
+        stats.ring_msgs_backpressure += counters.messages_refused.get();
     }
+    for (const auto& shard : shards) {  // After those that were seen: never fewer.
+        stats.ring_msgs_submitted += shard->counters.messages_sent.get() + shard->mailbox.foreign_accepted();
+    }
+    stats.ring_msgs_backpressure += foreign_messages_refused.load(std::memory_order_relaxed);
     stats.spawn_stealable_submitted += overflow.accepted();
     stats.doorbells_rung += foreign_bells.load(std::memory_order_relaxed);
     return stats;

@@ -71,6 +71,7 @@ public:
     alignas(cache_line) atomic<std::uint64_t> round_robin_cursor{0};
     atomic<std::uint64_t> block_on_cursor{0};
     atomic<std::uint64_t> steal_cursor{0};
+    atomic<std::uint64_t> foreign_messages_refused{0};
     atomic<std::uint64_t> foreign_bells{0};  // Bells rung by threads that are no shard of this runtime.
 
     ShutdownSync shutdown_sync;

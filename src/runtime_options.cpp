@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kMostShards = 65534;
 constexpr std::uint32_t kMostRingEntries = 32768;  // IORING_MAX_ENTRIES
+constexpr std::size_t kMostMessages = std::size_t{1} << 30U;
 constexpr auto kLongestSpin = std::chrono::seconds(1);
 constexpr auto kLongestSqpollIdle = std::chrono::hours(1);
 
@@ -52,8 +53,9 @@ std::optional<BuildFailure> complete_options(RuntimeOptions& options) {
     if (options.ring_entries < 1 || options.ring_entries > kMostRingEntries) {
         return invalid("ring_entries: " + std::to_string(options.ring_entries) + " is not between 1 and 32768");
     }
-    if (options.msg_ring_queue_capacity < 1) {
-        return invalid("msg_ring_queue_capacity: must be at least 1");
+    if (options.msg_ring_queue_capacity < 1 || options.msg_ring_queue_capacity > kMostMessages) {
+        return invalid("msg_ring_queue_capacity: " + std::to_string(options.msg_ring_queue_capacity) +
+                       " is not between 1 and 1073741824");
     }
     if (options.stealable_queue_capacity < 1) {
         return invalid("stealable_queue_capacity: must be at least 1");

@@ -8,6 +8,7 @@ namespace spargio::detail {
 
 Shard::Shard(RuntimeCore& runtime, ShardId number)
     : id(number),
+      mailbox(*runtime.options.shards, runtime.options.msg_ring_queue_capacity),
       ctx(this),
       spin_(runtime.options.idle_spin.value_or(std::chrono::microseconds(0))),
       random_(runtime.id * 0x9E3779B97F4A7C15ULL + number + 1) {
@@ -25,12 +26,20 @@ ShardCtx* ShardCtx::current() noexcept {
     return shard != nullptr ? &shard->ctx : nullptr;
 }
 
-std::uint64_t ShardCtx::runtime_id() const {
+detail::RuntimeCore& ShardCtx::own_core() const {
     if (detail::current_shard() != shard_) {
         throw std::logic_error(
             "spargio: a ShardCtx was used off its shard's thread; ask ShardCtx::current() again after each suspension");
     }
-    return shard_->core->id;
+    return *shard_->core;
+}
+
+std::uint64_t ShardCtx::runtime_id() const {
+    return own_core().id;
+}
+
+detail::Executor* ShardCtx::shard_as_executor() const noexcept {
+    return shard_;
 }
 
 ShardId ShardCtx::shard_id() const {

@@ -11,6 +11,7 @@
 #include "counter.hpp"
 #include "driver.hpp"
 #include "live_list.hpp"
+#include "mailbox.hpp"
 #include "runtime_core.hpp"
 #include "spargio/detail/inbox.hpp"
 #include "spargio/detail/park_state.hpp"
@@ -37,6 +38,8 @@ struct ShardCounters {
     Counter late_wakes;
     Counter timers_fired;
     Counter cq_overflows;
+    Counter messages_sent;     // Accepted from tasks of this shard.
+    Counter messages_refused;  // For want of room.
 };
 
 class Shard final : public Executor {
@@ -57,6 +60,9 @@ public:
 
     // The shard's thread.
     WorkList ready;
+    Mailbox mailbox;              // But for what its sources call.
+    Lane* unpublished = nullptr;  // The lanes that hold staged messages of this shard.
+    std::size_t events_in_step = 0;
     TimerQueue timers;
     LiveList pinned_live;
     LiveList doomed;                    // Shutdown: the unfinished tasks this shard has to destroy.
@@ -85,6 +91,10 @@ public:
     void list(TaskHeader* task) noexcept;
     void count_end(TaskHeader* task) noexcept;
 
+    /// src/send.cpp: lets the target see what this shard has staged, and wakes it. Whether a bell was rung.
+    bool publish(Lane& lane) noexcept;
+    bool publish_messages() noexcept;
+
 private:
     // src/shutdown.cpp
     void end() noexcept;
@@ -95,6 +105,7 @@ private:
     // src/worker_loop.cpp
     void run_items() noexcept;
     [[nodiscard]] WorkItem* next_item(unsigned turn) noexcept;
+    void take_arrivals() noexcept;
     void fire_timers() noexcept;
     void idle() noexcept;
     [[nodiscard]] bool steal() noexcept;

@@ -17,26 +17,38 @@ namespace spargio::detail {
 
 namespace {
 
-/// What a root waits for, if a join and nobody has come to end it; null otherwise.
-JoinWait* armed_join(TaskHeader* root) noexcept {
-    return root->awaits_completer ? static_cast<JoinWait*>(root->stop.armed()) : nullptr;
+/// What a root waits for, if a join or a ticket and nobody has come to end it; null otherwise.
+Wait* armed_wait(TaskHeader* root) noexcept {
+    return root->awaits_completer ? root->stop.armed() : nullptr;
 }
 
-/// Takes a joiner back from a child that need not end. False: the completer or a canceller has reached for it, and its
-/// wake is on the way.
-bool withdraw(TaskHeader* root, JoinWait* wait) noexcept {
+JoinWait* as_join(Wait* wait) noexcept {
+    return wait != nullptr && wait->cancel == &cancel_join ? static_cast<JoinWait*>(wait) : nullptr;
+}
+
+/// A join that this shutdown will end, since it ends the joined task. Tickets of this runtime have been decided.
+bool joins_own_runtime(const TaskHeader* root, Wait* wait) noexcept {
+    const JoinWait* join = as_join(wait);
+    return join != nullptr && join->runtime == core_id(root->owner.executor->core);
+}
+
+/// Takes a root back from a child, or from a target shard, that need not end. False: the completer or a canceller has
+/// reached for it, and its wake is on the way.
+bool withdraw(TaskHeader* root, Wait* wait) noexcept {
     if (!root->stop.hold(wait)) {
         return false;
     }
-    auto mine = reinterpret_cast<std::uintptr_t>(wait);
-    const bool taken_back = wait->child->join.compare_exchange_strong(
-        mine, TaskHeader::join_running, std::memory_order_acq_rel, std::memory_order_acquire);
+    bool taken_back = false;
+    if (JoinWait* join = as_join(wait)) {
+        auto mine = reinterpret_cast<std::uintptr_t>(join);
+        taken_back = join->child->join.compare_exchange_strong(mine, TaskHeader::join_running,
+                                                               std::memory_order_acq_rel, std::memory_order_acquire);
+    } else {
+        auto* ticket = static_cast<TicketWait*>(wait);
+        taken_back = ticket->receipts->leave(*ticket);
+    }
     const bool handed_over = root->stop.finish_cancel();
     return taken_back || handed_over;
-}
-
-bool joins_own_runtime(const TaskHeader* root, const JoinWait* wait) noexcept {
-    return wait->runtime == core_id(root->owner.executor->core);
 }
 
 /// Joins may form a ring, in which everybody waits for ever: open it at one place. A task joins one other and is joined
@@ -46,18 +58,20 @@ void open_ring(TaskHeader* start) noexcept {
         return;
     }
     const auto next = [](TaskHeader* root) noexcept -> TaskHeader* {
-        const JoinWait* wait = armed_join(root);
+        Wait* wait = armed_wait(root);
+        if (!joins_own_runtime(root, wait)) {
+            return nullptr;
+        }
+        TaskHeader* child = as_join(wait)->child;
         // A blocking job joins nobody, and its thread may be running: not ours to mark.
-        const bool chained =
-            wait != nullptr && joins_own_runtime(root, wait) && wait->child->kind != TaskKind::Blocking;
-        return chained ? wait->child : nullptr;
+        return child->kind != TaskKind::Blocking ? child : nullptr;
     };
     TaskHeader* end = start;
     while (end != nullptr && !end->visited) {
         end->visited = true;
         end = next(end);
     }
-    if (end == start && withdraw(start, armed_join(start))) {
+    if (end == start && withdraw(start, armed_wait(start))) {
         start->awaits_completer = false;
     }
 }
@@ -138,6 +152,11 @@ void Shard::end_waits() noexcept {
     while (TimerNode* timer = timers.pop()) {
         static_cast<void>(end_wait(static_cast<SleepWait*>(timer)));
     }
+    while (EventWait* wait = mailbox.first_waiter()) {
+        mailbox.remove_waiter(*wait);
+        static_cast<void>(end_wait(wait));
+    }
+    mailbox.close();
     WorkList tasks;
     for (;;) {
         inbox.take_all(ready);
@@ -163,7 +182,7 @@ void Shard::end_tasks() noexcept {
     while (TaskHeader* task = doomed.front()) {
         doomed.remove(task);
         if (task->awaits_completer) {
-            JoinWait* wait = armed_join(task);
+            Wait* wait = armed_wait(task);
             // A child of this runtime ends in this shutdown, a child of another one may live on.
             if (wait == nullptr || joins_own_runtime(task, wait) || !withdraw(task, wait)) {
                 ++expected;  // Its wake comes: from the child's end, or from whoever has reached for it.
@@ -226,6 +245,7 @@ void RuntimeCore::shutdown() noexcept {
     }
     for (auto& shard : shards) {
         shard->inbox.close();
+        shard->mailbox.close_foreign();
         shard->stealable.close();
     }
     overflow.close();

@@ -31,7 +31,7 @@ constexpr Field fields[] = {
     {"ring_msgs_failed", &RuntimeStats::ring_msgs_failed, Kind::Counter,
      "Accepted messages whose target stopped before it saw them."},
     {"ring_msgs_backpressure", &RuntimeStats::ring_msgs_backpressure, Kind::Counter,
-     "Sends refused because the queue of the pair was full."},
+     "Messages refused because the queue of the pair was full."},
     {"doorbells_rung", &RuntimeStats::doorbells_rung, Kind::Counter, "Wake-ups sent to sleeping shards."},
     {"steal_attempts", &RuntimeStats::steal_attempts, Kind::Counter,
      "Looks of idle shards into the queues of other shards."},

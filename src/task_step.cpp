@@ -38,18 +38,27 @@ TaskHeader* resume(TaskHeader* root, Shard& shard) noexcept {
     return ended;
 }
 
+/// A step, and the end of the root if it was the last. Returns a joiner that is to go on here and now, or null.
+TaskHeader* step(TaskHeader* root, Shard& shard) noexcept {
+    shard.events_in_step = 0;
+    TaskHeader* ended = resume(root, shard);
+    if (ended == nullptr) {
+        return nullptr;
+    }
+    shard.count_end(ended);
+    // Locals, parameters and the callable end here, before anybody can see the result.
+    destroy_frame(ended);
+    return complete_task_for(ended, shard.runtime(), &shard);
+}
+
 }  // namespace
 
 void run_task_step(TaskHeader* task, Shard& shard) noexcept {
     for (int chain = 0;; ++chain) {
-        TaskHeader* ended = resume(task, shard);
-        if (ended == nullptr) {
-            return;
+        task = step(task, shard);
+        if (shard.unpublished != nullptr) {
+            static_cast<void>(shard.publish_messages());
         }
-        shard.count_end(ended);
-        // Locals, parameters and the callable end here, before anybody can see the result.
-        destroy_frame(ended);
-        task = complete_task_for(ended, shard.runtime(), &shard);
         if (task == nullptr) {
             return;
         }

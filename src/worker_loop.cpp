@@ -22,10 +22,8 @@ constexpr auto kLateBell = std::chrono::milliseconds(10);
 void Shard::run() noexcept {
     set_current_shard(this);
     while (!stopping.load(std::memory_order_acquire)) {
+        take_arrivals();
         run_items();
-        if (!inbox.empty()) {
-            inbox.take_all(ready);
-        }
         driver->poll();
         fire_timers();
         if (ready.empty() && stealable.size() == 0) {
@@ -34,6 +32,22 @@ void Shard::run() noexcept {
     }
     end();
     set_current_shard(nullptr);
+}
+
+/// What other threads have brought: tasks, and messages for the tasks that wait for some.
+void Shard::take_arrivals() noexcept {
+    if (!inbox.empty()) {
+        inbox.take_all(ready);
+    }
+    mailbox.look();
+    while (mailbox.deliverable()) {
+        EventWait& wait = *mailbox.first_waiter();
+        mailbox.remove_waiter(wait);
+        wait.count = mailbox.take(wait.into, wait.room);
+        if (TaskHeader* root = end_wait(&wait)) {
+            schedule_here(root, *this);
+        }
+    }
 }
 
 void Shard::run_items() noexcept {
@@ -150,8 +164,9 @@ bool Shard::something_to_steal() const noexcept {
 }
 
 bool Shard::something_to_do() noexcept {
-    return !inbox.empty() || something_to_steal() || driver->has_completions() ||
-           stopping.load(std::memory_order_seq_cst) || (!timers.empty() && timers.next_due() <= clock::now());
+    return !inbox.empty() || mailbox.anything_new() || mailbox.deliverable() || something_to_steal() ||
+           driver->has_completions() || stopping.load(std::memory_order_seq_cst) ||
+           (!timers.empty() && timers.next_due() <= clock::now());
 }
 
 /// The sleep handshake (park_state.hpp): say that we sleep, look once more, sleep.
@@ -176,7 +191,7 @@ void Shard::park() noexcept {
 /// its push and its bell, or somebody else is about to take the work. If neither comes now, a wake was lost: the one
 /// thing that must not happen.
 void Shard::look_for_lost_wakes() noexcept {
-    const bool pushed = !inbox.empty();
+    const bool pushed = !inbox.empty() || mailbox.anything_new();
     const auto waits = [](const StealQueue& queue, std::uint64_t taken) {
         return queue.size() != 0 && queue.taken() == taken;
     };

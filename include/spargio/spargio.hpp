@@ -6,6 +6,7 @@
 #include "spargio/capabilities.hpp"
 #include "spargio/config.hpp"
 #include "spargio/error.hpp"
+#include "spargio/event.hpp"
 #include "spargio/join_handle.hpp"
 #include "spargio/message.hpp"
 #include "spargio/native_lane.hpp"

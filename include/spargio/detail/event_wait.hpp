@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// A task's wait for messages to its shard.
+#pragma once
+
+#include <cstddef>
+
+#include "spargio/detail/shard_wait.hpp"
+#include "spargio/event.hpp"
+
+namespace spargio::detail {
+
+/// In the mailbox of the shard whose events are waited for. Lives in the awaiter.
+struct EventWait : ShardWait {
+    EventWait(Executor* of, Event* out, std::size_t most) noexcept;
+
+    Event* into;
+    std::size_t room;
+    std::size_t count = 0;  // What was received.
+    EventWait* before = nullptr;
+    EventWait* after = nullptr;
+};
+
+/// False: do not suspend; there are `count` events, or `error` is set. Throws std::logic_error when the task is not on
+/// the shard that it wants to hear of.
+[[nodiscard]] bool event_suspend(EventWait& wait, TaskHeader* root);
+
+}  // namespace spargio::detail

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+// Noticing, taking and waiting for messages.
+#include "mailbox.hpp"
+
+#include <bit>
+
+#include "shard.hpp"
+
+namespace spargio::detail {
+
+Mailbox::Mailbox(std::size_t shards, std::size_t capacity)
+    : capacity_(capacity),
+      foreign_(shards),
+      dirty_(shards + 1),
+      lanes_(new atomic<Lane*>[shards]()),
+      unread_bits_((shards + 1 + 63) / 64) {}
+
+Mailbox::~Mailbox() {
+    for (std::size_t source = 0; source < foreign_; ++source) {
+        delete lanes_[source].load(std::memory_order_acquire);
+    }
+    delete foreign_lane_.load(std::memory_order_acquire);
+}
+
+Lane& Mailbox::lane_from(ShardId source, Shard& self) {
+    Lane* lane = lanes_[source].load(std::memory_order_relaxed);
+    if (lane == nullptr) [[unlikely]] {
+        lane = new Lane(self, capacity_);
+        lanes_[source].store(lane, std::memory_order_release);
+    }
+    return *lane;
+}
+
+ForeignLane* Mailbox::foreign_lane() {
+    ForeignLane* lane = foreign_lane_.load(std::memory_order_acquire);
+    if (lane == nullptr) [[unlikely]] {
+        const std::lock_guard lock(foreign_mutex_);
+        lane = foreign_lane_.load(std::memory_order_relaxed);
+        if (lane == nullptr && !foreign_closed_) {
+            lane = new ForeignLane(capacity_);
+            foreign_lane_.store(lane, std::memory_order_release);
+        }
+    }
+    return lane;
+}
+
+template <class F>
+auto Mailbox::with_lane(std::size_t number, F&& f) noexcept {
+    return number == foreign_ ? f(*foreign_lane_.load(std::memory_order_acquire))
+                              : f(*lanes_[number].load(std::memory_order_acquire));
+}
+
+void Mailbox::look() noexcept {
+    dirty_.clear([this](std::size_t number) { with_lane(number, [](auto& lane) { lane.ring.prefetch(); }); },
+                 [this](std::size_t number) {
+                     const auto fresh = with_lane(number, [](auto& lane) {
+                         const auto count = lane.ring.notice();
+                         if (count != 0) {
+                             lane.receipts.seen(lane.ring.noticed());
+                         }
+                         return count;
+                     });
+                     if (fresh != 0) {
+                         unread_ += fresh;
+                         unread_bits_[number / 64] |= std::uint64_t{1} << (number % 64);
+                         seen_.add(fresh);
+                     }
+                 });
+}
+
+/// The first lane with unread messages from the cursor on. There is one.
+std::size_t Mailbox::next_unread() noexcept {
+    auto word = cursor_ / 64;
+    auto bits = unread_bits_[word] & (~std::uint64_t{0} << (cursor_ % 64));
+    while (bits == 0) {
+        word = (word + 1) % unread_bits_.size();
+        bits = unread_bits_[word];
+    }
+    return word * 64 + static_cast<std::size_t>(std::countr_zero(bits));
+}
+
+std::size_t Mailbox::take(Event* out, std::size_t most) noexcept {
+    std::size_t taken = 0;
+    while (taken < most && unread_ != 0) {
+        const auto number = next_unread();
+        taken += with_lane(number, [&](auto& lane) {
+            const auto count = lane.ring.take(out + taken, most - taken);
+            unread_ -= count;
+            if (lane.ring.empty()) {
+                unread_bits_[number / 64] &= ~(std::uint64_t{1} << (number % 64));
+            }
+            return count;
+        });
+        cursor_ = number < foreign_ ? number + 1 : 0;
+    }
+    return taken;
+}
+
+void Mailbox::add_waiter(EventWait& wait) noexcept {
+    wait.before = last_waiter_;
+    wait.after = nullptr;
+    (last_waiter_ != nullptr ? last_waiter_->after : first_waiter_) = &wait;
+    last_waiter_ = &wait;
+}
+
+void Mailbox::remove_waiter(EventWait& wait) noexcept {
+    (wait.before != nullptr ? wait.before->after : first_waiter_) = wait.after;
+    (wait.after != nullptr ? wait.after->before : last_waiter_) = wait.before;
+}
+
+void Mailbox::close_foreign() noexcept {
+    const std::lock_guard lock(foreign_mutex_);
+    foreign_closed_ = true;
+    if (ForeignLane* lane = foreign_lane_.load(std::memory_order_relaxed)) {
+        static_cast<void>(lane->ring.close());
+    }
+}
+
+void Mailbox::close() noexcept {
+    for (std::size_t source = 0; source < foreign_; ++source) {
+        if (Lane* lane = lanes_[source].load(std::memory_order_acquire)) {
+            failed_.add(lane->ring.staged() - lane->ring.noticed());
+            lane->receipts.close();
+        }
+    }
+    if (ForeignLane* lane = foreign_lane_.load(std::memory_order_acquire)) {
+        failed_.add(lane->ring.reserved() - lane->ring.noticed());
+        lane->receipts.close();
+    }
+}
+
+std::uint64_t Mailbox::foreign_accepted() const noexcept {
+    const ForeignLane* lane = foreign_lane_.load(std::memory_order_acquire);
+    return lane != nullptr ? lane->ring.reserved() : 0;
+}
+
+namespace {
+
+void leave_mailbox(ShardWait* wait, Shard& shard) noexcept {
+    shard.mailbox.remove_waiter(*static_cast<EventWait*>(wait));
+}
+
+}  // namespace
+
+EventWait::EventWait(Executor* of, Event* out, std::size_t most) noexcept
+    : ShardWait(&leave_mailbox), into(out), room(most) {
+    shard = of;
+}
+
+}  // namespace spargio::detail

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+// Mailbox: the lanes that lead to a shard, and the tasks that wait for what comes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "counter.hpp"
+#include "dirty_set.hpp"
+#include "lane.hpp"
+#include "spargio/detail/event_wait.hpp"
+#include "spargio/event.hpp"
+#include "spargio/shard_id.hpp"
+
+namespace spargio::detail {
+
+/// A message stays in its lane until a task of the shard takes it: there is no queue behind the lanes, so a lane's
+/// capacity is the bound from end to end. Sources publish and mark the lane dirty; the shard look()s once per turn,
+/// which makes tickets good, and gives to its waiting tasks, in the order in which they came.
+class Mailbox {
+public:
+    /// For a runtime of `shards` shards. Throws std::bad_alloc.
+    Mailbox(std::size_t shards, std::size_t capacity);
+    Mailbox(const Mailbox&) = delete;
+    Mailbox& operator=(const Mailbox&) = delete;
+    ~Mailbox();
+
+    // --- Sources ---
+
+    /// The lane of `source`, whose thread calls; made at the first call. Throws std::bad_alloc.
+    [[nodiscard]] Lane& lane_from(ShardId source, Shard& self);
+    /// The lane of all threads that are no shard of the runtime; null once closed. Any thread. Throws std::bad_alloc.
+    [[nodiscard]] ForeignLane* foreign_lane();
+    /// After publishing: true means that the caller owes the shard a wake.
+    [[nodiscard]] bool mark(ShardId source) noexcept { return dirty_.mark(source); }
+    [[nodiscard]] bool mark_foreign() noexcept { return dirty_.mark(foreign_); }
+
+    // --- The shard's thread ---
+
+    /// Notices what was published since the last look. Free of cost when nothing was.
+    void look() noexcept;
+    /// Part of the look before a sleep.
+    [[nodiscard]] bool anything_new() const noexcept { return dirty_.any(); }
+    /// There is a message, and a task that waits for one.
+    [[nodiscard]] bool deliverable() const noexcept { return unread_ != 0 && first_waiter_ != nullptr; }
+    /// Takes messages that have been noticed: at most `most`, of one lane after the other, which take turns.
+    std::size_t take(Event* out, std::size_t most) noexcept;
+    /// The same, after a look if there are none.
+    std::size_t look_and_take(Event* out, std::size_t most) noexcept {
+        if (unread_ == 0) {
+            look();
+        }
+        return take(out, most);
+    }
+
+    [[nodiscard]] bool has_waiters() const noexcept { return first_waiter_ != nullptr; }
+    void add_waiter(EventWait& wait) noexcept;
+    void remove_waiter(EventWait& wait) noexcept;
+    [[nodiscard]] EventWait* first_waiter() const noexcept { return first_waiter_; }
+
+    // --- The end ---
+
+    /// Refuses foreign messages from here on. Any thread.
+    void close_foreign() noexcept;
+    /// What was not seen never will be. The shard's thread, when no shard of the runtime sends any more.
+    void close() noexcept;
+
+    // --- Statistics; any thread ---
+
+    [[nodiscard]] std::uint64_t seen() const noexcept { return seen_.get(); }
+    [[nodiscard]] std::uint64_t failed() const noexcept { return failed_.get(); }
+    [[nodiscard]] std::uint64_t foreign_accepted() const noexcept;
+
+private:
+    /// Calls `f` with the lane of that number. It exists: it has been marked.
+    template <class F>
+    auto with_lane(std::size_t number, F&& f) noexcept;
+    [[nodiscard]] std::size_t next_unread() noexcept;
+
+    const std::size_t capacity_;
+    const std::size_t foreign_;  // The number of the foreign lane: the one after the shards'.
+    DirtySet dirty_;
+    // Writer of each: the source, once, with the lane's contents (release). Readers: the shard, after the lane was
+    // marked, and statistics (acquire).
+    const std::unique_ptr<atomic<Lane*>[]> lanes_;
+    // Writer: under the lock, once. Readers: foreign threads, the shard, statistics.
+    atomic<ForeignLane*> foreign_lane_{nullptr};
+    std::mutex foreign_mutex_;
+    bool foreign_closed_ = false;
+
+    // The shard's thread.
+    std::uint64_t unread_ = 0;                // Noticed and not taken, in all lanes.
+    std::vector<std::uint64_t> unread_bits_;  // A bit for each lane that holds some of them.
+    std::size_t cursor_ = 0;                  // The lane whose turn it is.
+    EventWait* first_waiter_ = nullptr;
+    EventWait* last_waiter_ = nullptr;
+    Counter seen_;
+    Counter failed_;
+};
+
+}  // namespace spargio::detail

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+// RemoteShard, SendTicket, and what ShardCtx says about messages: the compiled halves.
+#include "spargio/message.hpp"
+
+#include <stdexcept>
+
+#include "runtime_core.hpp"
+#include "shard.hpp"
+#include "spargio/detail/join.hpp"
+#include "spargio/shard_ctx.hpp"
+
+namespace spargio {
+
+namespace detail {
+
+namespace {
+
+// A task that finds a message each time would never let others run.
+constexpr std::size_t kEventsPerStep = 256;
+
+}  // namespace
+
+Result<void> ticket_result(TicketState state) {
+    switch (state) {
+    case TicketState::Seen:
+        return {};
+    case TicketState::Canceled:
+        return std::make_error_code(std::errc::operation_canceled);
+    default:
+        return SendError::Closed;
+    }
+}
+
+bool event_suspend(EventWait& wait, TaskHeader* root) {
+    auto& here = static_cast<Shard&>(*root->owner.executor);
+    if (wait.shard != &here) {
+        throw std::logic_error("spargio: events of another shard were awaited; ask ShardCtx::current() again");
+    }
+    if (root->stop.stop_requested()) {
+        wait.error = std::errc::operation_canceled;
+        return false;
+    }
+    if (!here.mailbox.has_waiters() && here.events_in_step < kEventsPerStep) {
+        wait.count = here.mailbox.look_and_take(wait.into, wait.room);
+        if (wait.count != 0) {
+            here.events_in_step += wait.count;
+            return false;
+        }
+    }
+    wait.root = root;
+    if (!root->stop.arm(&wait)) {
+        wait.error = std::errc::operation_canceled;
+        return false;
+    }
+    here.mailbox.add_waiter(wait);
+    return true;
+}
+
+}  // namespace detail
+
+Result<void> SendTicket::get() const {
+    static_cast<void>(wait_at_most(std::chrono::nanoseconds::max()));
+    return detail::ticket_result(detail::ticket_state(receipts_, position_));
+}
+
+bool SendTicket::wait_at_most(std::chrono::nanoseconds limit) const {
+    if (detail::ticket_state(receipts_, position_) != detail::TicketState::Pending) {
+        return true;
+    }
+    detail::refuse_on_shard_of(core_->id);
+    return detail::ticket_block(receipts_, position_, limit) != detail::TicketState::Pending;
+}
+
+Result<SendTicket> SendTicket::of(const detail::CoreRef& core, const detail::SendOutcome& outcome) {
+    if (outcome.error) {
+        return outcome.error;
+    }
+    return SendTicket(core, outcome.receipts, outcome.position);
+}
+
+Result<SendTicket> RemoteShard::send_raw(std::uint16_t tag, std::uint32_t val) const {
+    const RawMsg message{tag, val};
+    return SendTicket::of(core_, detail::send_messages(*core_, id_, &message, 1));
+}
+
+Result<void> RemoteShard::send_raw_nowait(std::uint16_t tag, std::uint32_t val) const {
+    const RawMsg message{tag, val};
+    const auto outcome = detail::send_messages(*core_, id_, &message, 1);
+    if (outcome.error) {
+        return outcome.error;
+    }
+    return {};
+}
+
+Result<std::size_t> RemoteShard::send_many_raw_nowait(std::span<const RawMsg> messages) const {
+    return detail::accepted_count(detail::send_messages(*core_, id_, messages.data(), messages.size()));
+}
+
+SendTicket RemoteShard::flush() const {
+    detail::flush_messages(*core_);
+    return SendTicket(core_, nullptr, 0);
+}
+
+Result<SendTicket> ShardCtx::send_raw(ShardId target, std::uint16_t tag, std::uint32_t val) const {
+    const RawMsg message{tag, val};
+    auto& core = own_core();
+    return SendTicket::of(detail::CoreRef(&core), detail::send_messages(core, target, &message, 1));
+}
+
+Result<void> ShardCtx::send_raw_nowait(ShardId target, std::uint16_t tag, std::uint32_t val) const {
+    const RawMsg message{tag, val};
+    const auto outcome = detail::send_messages(own_core(), target, &message, 1);
+    if (outcome.error) {
+        return outcome.error;
+    }
+    return {};
+}
+
+Result<std::size_t> ShardCtx::send_many_raw_nowait(ShardId target, std::span<const RawMsg> messages) const {
+    return detail::accepted_count(detail::send_messages(own_core(), target, messages.data(), messages.size()));
+}
+
+SendTicket ShardCtx::flush() const {
+    auto& core = own_core();
+    detail::flush_messages(core);
+    return SendTicket(detail::CoreRef(&core), nullptr, 0);
+}
+
+detail::EventsAwaiter ShardCtx::next_events(std::span<Event> into) const {
+    static_cast<void>(own_core());
+    if (into.empty()) {
+        throw std::invalid_argument("spargio: next_events() needs room for one event at least");
+    }
+    return detail::EventsAwaiter(shard_as_executor(), into);
+}
+
+detail::EventAwaiter ShardCtx::next_event() const {
+    static_cast<void>(own_core());
+    return detail::EventAwaiter(shard_as_executor());
+}
+
+std::optional<Event> ShardCtx::try_next_event() const {
+    static_cast<void>(own_core());
+    std::optional<Event> event;
+    auto& mailbox = shard_->mailbox;
+    // Those that wait come first.
+    if (!mailbox.has_waiters() && mailbox.look_and_take(&event.emplace(), 1) == 0) {
+        event.reset();
+    }
+    return event;
+}
+
+}  // namespace spargio

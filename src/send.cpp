@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+// Sending messages: into lanes from a shard, into the shared lane from any other thread.
+#include "spargio/detail/send.hpp"
+
+#include "runtime_core.hpp"
+#include "scheduler.hpp"
+#include "shard.hpp"
+#include "spargio/error.hpp"
+
+namespace spargio::detail {
+
+namespace {
+
+constexpr std::uint16_t kReservedTag = 0xFFFF;
+// A step that sends more than this lets its targets begin before it ends. Publishing costs some 70 ns where the target
+// is looking: about one per message.
+constexpr std::uint64_t kPublishAfter = 64;
+
+SendOutcome refused(SendError error) noexcept {
+    SendOutcome outcome;
+    outcome.error = error;
+    return outcome;
+}
+
+SendOutcome accepted(std::size_t count, Receipts& receipts, std::uint64_t position) noexcept {
+    if (count == 0) {
+        return refused(SendError::Backpressure);
+    }
+    SendOutcome outcome;
+    outcome.count = count;
+    outcome.receipts = &receipts;
+    outcome.position = position;
+    return outcome;
+}
+
+SendOutcome send_from_shard(Shard& here, Shard& target, const RawMsg* messages, std::size_t count) {
+    Lane& lane = target.mailbox.lane_from(here.id, target);
+    const auto fits = lane.ring.room(count);
+    for (std::size_t i = 0; i < fits; ++i) {
+        lane.ring.stage(Event{here.id, messages[i].tag, messages[i].val});
+    }
+    here.counters.messages_sent.add(fits);
+    if (!lane.listed) {
+        lane.listed = true;
+        lane.next_unpublished = here.unpublished;
+        here.unpublished = &lane;
+    }
+    if (fits < count) {
+        here.counters.messages_refused.add(count - fits);
+        // The caller may go on trying without ending its step: the target must be able to take what is there.
+        here.publish(lane);
+    } else if (lane.ring.unpublished() >= kPublishAfter) {
+        here.publish(lane);
+    }
+    return accepted(fits, lane.receipts, lane.ring.staged());
+}
+
+SendOutcome send_from_outside(RuntimeCore& core, Shard& target, const RawMsg* messages, std::size_t count) {
+    ForeignLane* lane = target.mailbox.foreign_lane();
+    if (lane == nullptr) {
+        return refused(SendError::Closed);
+    }
+    const auto reserved = lane->ring.reserve(count);
+    if (!reserved) {
+        return refused(SendError::Closed);
+    }
+    if (reserved->count < count) {
+        core.foreign_messages_refused.fetch_add(count - reserved->count, std::memory_order_relaxed);
+    }
+    for (std::size_t i = 0; i < reserved->count; ++i) {
+        lane->ring.fill(reserved->first + i, Event{external_sender, messages[i].tag, messages[i].val});
+    }
+    if (reserved->count != 0 && target.mailbox.mark_foreign()) {
+        wake_shard(target, nullptr);
+    }
+    return accepted(reserved->count, lane->receipts, reserved->first + reserved->count);
+}
+
+}  // namespace
+
+SendOutcome send_messages(RuntimeCore& core, ShardId target, const RawMsg* messages, std::size_t count) {
+    if (core.closing() || target >= core.shards.size()) {
+        return refused(SendError::Closed);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+        if (messages[i].tag == kReservedTag) {
+            return refused(SendError::InvalidTag);
+        }
+    }
+    if (count == 0) {
+        return {};
+    }
+    Shard& there = *core.shards[target];
+    Shard* here = shard_in(core);
+    return here != nullptr ? send_from_shard(*here, there, messages, count)
+                           : send_from_outside(core, there, messages, count);
+}
+
+void flush_messages(RuntimeCore& core) noexcept {
+    if (Shard* here = shard_in(core)) {
+        if (here->publish_messages()) {
+            here->driver->settle();  // With a submission thread, a bell can still fail: it is not owed any more then.
+        }
+    }
+}
+
+bool Shard::publish(Lane& lane) noexcept {
+    if (lane.ring.unpublished() == 0) {
+        return false;
+    }
+    lane.ring.publish();
+    return lane.target.mailbox.mark(id) && wake_shard(lane.target, this);
+}
+
+bool Shard::publish_messages() noexcept {
+    bool rang = false;
+    while (Lane* lane = unpublished) {
+        unpublished = lane->next_unpublished;
+        lane->listed = false;
+        rang |= publish(*lane);
+    }
+    return rang;
+}
+
+}  // namespace spargio::detail
