@@ -65,7 +65,7 @@ unreached() { sed -n '/^unreached in proctype/,/^unreached in claim/p' output | 
 check_holds() {
     local model="$1" flags="$2" property="$3" line="$4"
     if [[ -n "${property}" ]]; then
-        search "${model}" "${flags}" "-O1 -DNFAIR=3" "-a -f -m1000000 -N ${property}"
+        search "${model}" "${flags}" "-O1 -DNFAIR=4" "-a -f -m1000000 -N ${property}"
     else
         search "${model}" "${flags}" "-O1 -DSAFETY -DNOCLAIM" "-m100000"
     fi
@@ -109,6 +109,14 @@ holds join ""
 holds join "-DCANCELLERS=1" everybody_ends
 holds join "-DSHUTDOWN -DCANCELLERS=1"
 holds join "-DSHUTDOWN -DCANCELLERS=1" everybody_ends
+holds lane ""
+holds lane "-DREPLIES=3 -DNAPS=0 -DBELL_FAILURES=2"
+holds lane "-DTHREE -DNAPS=0 -DRETRIES=0"
+holds lane "-DTICKET -DNAPS=0 -DRETRIES=0 -DBELL_FAILURES=0"
+holds lane "-DNAPS=0" delivered
+holds lane "-DMESSAGES=2 -DRETRIES=0" delivered
+holds lane "-DTHREE -DNAPS=0 -DRETRIES=0 -DBELL_FAILURES=0" delivered
+holds lane "-DTICKET -DNAPS=0 -DRETRIES=0 -DBELL_FAILURES=0" woken_up
 
 for driver in "" "-DFUTEX"; do
     for mutant in NO_RECHECK RECHECK_BEFORE_PREPARE NO_RECHECK_OF_STOP STOP_AFTER_DRAIN WORD_BEFORE_PUSH NOTIFY_BY_STORE \
@@ -132,6 +140,16 @@ for mutant in PUBLISH_BEFORE_ARM NO_STOP_MARK STOP_MARK_IS_FINAL RESTORE_BY_STOR
 done
 for mutant in WITHDRAWS_WITHOUT_HOLD WITHDRAWS_BY_STORE WITHDRAWAL_IGNORES_HANDOVER; do
     caught join "-DSHUTDOWN -DCANCELLERS=1" "${mutant}"
+done
+
+for mutant in FULL_IS_ONE_MORE OLD_HEAD_REFUSES TAIL_BEFORE_SLOT HEAD_BEFORE_READ STEP_END_FORGETS_TO_PUBLISH \
+    DIRTY_BEFORE_TAIL BIT_BELIEVED_SET PUBLISHER_SILENT RINGS_ONLY_IF_LANE_EMPTY WORD_BEFORE_DIRTY FAILED_BELL_FORGOTTEN \
+    CLEAR_AFTER_READ CLEAR_BY_STORE LEFT_MESSAGES_FORGOTTEN NO_RECHECK_OF_DIRTY RECHECK_BEFORE_PARKED; do
+    caught lane "" "${mutant}"
+done
+caught lane "-DTHREE" PUBLISHES_ONE_LANE
+for mutant in TICKET_LOOKS_FIRST WAITING_BEFORE_SEEN UNLOCKS_BEFORE_LOOK WAKES_EVERYBODY; do
+    caught lane "-DTICKET -DNAPS=0" "${mutant}"
 done
 
 wait
