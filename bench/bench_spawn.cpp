@@ -11,45 +11,25 @@
 #include "spawn_spargio.hpp"
 #include "support/environment.hpp"
 #include "support/process_usage.hpp"
-#include "support/timed_batches.hpp"
+#include "support/registration.hpp"
 
 namespace {
 
+using bench::add;
+using bench::runtime_of;
 using spargio::BackendKind;
 
 constexpr std::string_view measure_option = "--measure-suspended-task-bytes=";
 
-const char* runtime_of(BackendKind backend) {
-    return backend == BackendKind::IoUring ? "/spargio_io_uring" : "/spargio_queue";
-}
-
-template <class Body>
-benchmark::internal::Benchmark* add_benchmark(const std::string& name, Body body) {
-    return benchmark::RegisterBenchmark(
-        name.c_str(), [body](benchmark::State& state) { bench::report_exceptions(state, [&] { body(state); }); });
-}
-
-void add(const std::string& name, void (*workload)(benchmark::State&)) {
-    add_benchmark(name, [workload](benchmark::State& state) { workload(state); })->UseManualTime();
-}
-
-void add(const std::string& name, void (*workload)(benchmark::State&, BackendKind)) {
-    for (const auto backend : {BackendKind::IoUring, BackendKind::Queue}) {
-        add_benchmark(name + runtime_of(backend), [workload, backend](benchmark::State& state) {
-            workload(state, backend);
-        })->UseManualTime();
-    }
-}
-
 /// A figure that is no time: it is reported as a counter, whose name says the unit.
 template <class Measure>
 void add_figure(const std::string& name, const char* counter, Measure measure) {
-    add_benchmark(name,
-                  [counter, measure](benchmark::State& state) {
-                      for (auto _ : state) {
-                          state.counters[counter] = measure();
-                      }
-                  })
+    bench::add_benchmark(name,
+                         [counter, measure](benchmark::State& state) {
+                             for (auto _ : state) {
+                                 state.counters[counter] = measure();
+                             }
+                         })
         ->Iterations(1)
         ->Repetitions(3);
 }

@@ -12,25 +12,19 @@
 #include <latch>
 #include <optional>
 #include <stdexcept>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "spawn_workloads.hpp"
 #include "support/affinity.hpp"
 #include "support/asio.hpp"
+#include "support/asio_loop.hpp"
 #include "support/process_usage.hpp"
 #include "support/recycling_allocator.hpp"
 
 namespace bench::asio_spawn {
 
-// The type-erased default executor makes every step up to twice as slow.
-using LoopExecutor = asio::io_context::executor_type;
 using PoolExecutor = asio::thread_pool::executor_type;
-template <class T, class Executor = LoopExecutor>
-using Coroutine = asio::awaitable<T, Executor>;
-
-inline constexpr asio::use_awaitable_t<LoopExecutor> use_loop_awaitable;
 
 // Not inlined, so that no compiler can put the frame into its caller: the frame is part of what is measured.
 template <class Executor>
@@ -52,34 +46,6 @@ T run_on(asio::io_context& loop, Coroutine<T> coroutine) {
     loop.run();
     return *std::move(result);
 }
-
-/// An io_context with one thread that blocks in run().
-class LoopThread {
-public:
-    explicit LoopThread(std::optional<unsigned> cpu = std::nullopt) {
-        thread_ = std::thread([this, cpu] {
-            std::optional<PinnedScope> pinned;
-            if (cpu) {
-                pinned.emplace(*cpu);
-            }
-            loop_.run();
-        });
-    }
-    LoopThread(const LoopThread&) = delete;
-    LoopThread& operator=(const LoopThread&) = delete;
-    ~LoopThread() {
-        guard_.reset();
-        thread_.join();
-    }
-
-    LoopExecutor executor() { return loop_.get_executor(); }
-
-private:
-    // The hint says that one thread runs the loop; others may still post to it.
-    asio::io_context loop_{1};
-    asio::executor_work_guard<LoopExecutor> guard_{loop_.get_executor()};
-    std::thread thread_;
-};
 
 inline void spawn_join_local(benchmark::State& state) {
     const PinnedScope pinned(nth_cpu(0));
