@@ -15,3 +15,4 @@
 #endif
 
 #include <asio.hpp>
+#include <asio/experimental/concurrent_channel.hpp>

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+// The parked ping pong on the kernel's own means, without a runtime: what blocking and waking costs at least.
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <exception>
+#include <future>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include <liburing.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "ping_pong_workloads.hpp"
+#include "support/affinity.hpp"
+
+namespace bench::raw_ping_pong {
+
+/// `ping(count)` makes that many rounds and returns the sum of the acks. The caller is the client, and pinned.
+template <class Ping>
+Timed warmed_up(Ping ping) {
+    ping(warm_up_rounds);
+    const Stopwatch stopwatch;
+    const std::uint64_t sum = ping(rounds);
+    return {stopwatch.seconds(), sum};
+}
+
+/// A message of one word. One thread sends, one receives, in turn with a cell the other way; nobody spins.
+class FutexCell {
+public:
+    void send(std::uint32_t value) noexcept {
+        value_ = value;
+        const std::uint32_t count = sent_.load(std::memory_order_relaxed) + 1;
+        sent_.store(count, std::memory_order_release);
+        futex(FUTEX_WAKE_PRIVATE, 1);
+    }
+
+    std::uint32_t receive() noexcept {
+        while (sent_.load(std::memory_order_acquire) == received_) {
+            futex(FUTEX_WAIT_PRIVATE, received_);
+        }
+        ++received_;
+        return value_;
+    }
+
+private:
+    // The kernel reads the word itself. A failed wait is one that found another value, or a signal: receive() looks.
+    void futex(int operation, std::uint32_t argument) noexcept {
+        static_assert(sizeof sent_ == sizeof(std::uint32_t) && std::atomic<std::uint32_t>::is_always_lock_free);
+        syscall(SYS_futex, &sent_, operation, argument, nullptr, nullptr, 0);
+    }
+
+    alignas(128) std::atomic<std::uint32_t> sent_{0};
+    std::uint32_t value_ = 0;
+    alignas(128) std::uint32_t received_ = 0;  // The receiver's.
+};
+
+inline void steady_ping_pong_rtt_parked_futex(benchmark::State& state) {
+    const PinnedScope pinned(client_cpu());
+    run_parked_batches(state, [] {
+        FutexCell to_client;
+        FutexCell to_responder;
+        const std::jthread responder([&] {
+            const PinnedScope responder_pinned(responder_cpu());
+            for (std::uint64_t i = 0; i < warm_up_rounds + rounds; ++i) {
+                to_client.send(to_responder.receive());
+            }
+        });
+        return warmed_up([&](std::uint64_t count) {
+            std::uint64_t sum = 0;
+            for (std::uint32_t i = 0; i < count; ++i) {
+                to_responder.send(i);
+                sum += to_client.receive();
+            }
+            return sum;
+        });
+    });
+}
+
+/// A ring of the thread that makes it. A message lies in the completion that MSG_RING makes on the receiver's ring.
+class MessageRing {
+public:
+    MessageRing() {
+        require(io_uring_queue_init(entries, &ring_, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN));
+        if (const int result = io_uring_register_ring_fd(&ring_); result < 0) {
+            io_uring_queue_exit(&ring_);
+            require(result);
+        }
+    }
+    MessageRing(const MessageRing&) = delete;
+    MessageRing& operator=(const MessageRing&) = delete;
+    ~MessageRing() { io_uring_queue_exit(&ring_); }
+
+    [[nodiscard]] int fd() const noexcept { return ring_.ring_fd; }
+
+    void send(int receiver, Message message) {
+        prepare(receiver, message);
+        require(io_uring_submit(&ring_));
+    }
+
+    Message receive() {
+        io_uring_cqe* cqe = nullptr;
+        int result = -EINTR;
+        while (result == -EINTR) {
+            result = io_uring_wait_cqe(&ring_, &cqe);
+        }
+        require(result);
+        const Message message{static_cast<Tag>(cqe->res), cqe->user_data};
+        require(cqe->res);  // The send's own completion, which comes where it failed only.
+        io_uring_cqe_seen(&ring_, cqe);
+        return message;
+    }
+
+    /// Both in one system call, but for a signal in between.
+    Message send_and_receive(int receiver, Message message) {
+        prepare(receiver, message);
+        if (const int result = io_uring_submit_and_wait(&ring_, 1); result != -EINTR) {
+            require(result);
+        }
+        return receive();
+    }
+
+private:
+    static constexpr unsigned entries = 8;
+
+    static void require(int result) {
+        if (result < 0) {
+            throw std::system_error(-result, std::system_category(), "raw io_uring");
+        }
+    }
+
+    void prepare(int receiver, Message message) noexcept {
+        io_uring_sqe* sqe = io_uring_get_sqe(&ring_);  // Never full: each send is submitted.
+        io_uring_prep_msg_ring(sqe, receiver, static_cast<unsigned>(message.tag), message.value, 0);
+        sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    }
+
+    io_uring ring_{};
+};
+
+/// For a thread of its own: tells its ring's descriptor, or why there is none. What fails later ends the program.
+inline void respond(int client, std::promise<int> to_this) {
+    const PinnedScope pinned(responder_cpu());
+    std::optional<MessageRing> ring;
+    try {
+        ring.emplace();
+    } catch (...) {
+        to_this.set_exception(std::current_exception());
+        return;
+    }
+    to_this.set_value(ring->fd());
+    Message ping = ring->receive();
+    for (std::uint64_t i = 1; i < warm_up_rounds + rounds; ++i) {
+        ping = ring->send_and_receive(client, ack_for(ping));
+    }
+    ring->send(client, ack_for(ping));
+}
+
+inline void steady_ping_pong_rtt_parked_msg_ring(benchmark::State& state) {
+    const PinnedScope pinned(client_cpu());
+    run_parked_batches(state, [] {
+        MessageRing ring;
+        std::promise<int> promise;
+        auto ready = promise.get_future();
+        const std::jthread responder(respond, ring.fd(), std::move(promise));
+        const int to_responder = ready.get();
+        return warmed_up([&](std::uint64_t count) {
+            std::uint64_t sum = 0;
+            for (std::uint64_t i = 0; i < count; ++i) {
+                sum += value_of(ring.send_and_receive(to_responder, {Tag::Ping, i}), Tag::Ack);
+            }
+            return sum;
+        });
+    });
+}
+
+}  // namespace bench::raw_ping_pong
