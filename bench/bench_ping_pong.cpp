@@ -4,10 +4,7 @@
 
 #include "ping_pong_asio.hpp"
 #include "ping_pong_raw.hpp"
-#if __has_include("ping_pong_spargio.hpp")
 #include "ping_pong_spargio.hpp"
-#define SPARGIO_BENCH_HAS_PING_PONG
-#endif
 #include "support/environment.hpp"
 #include "support/registration.hpp"
 
@@ -16,14 +13,12 @@ namespace {
 using bench::add;
 
 void add_spargio() {
-#ifdef SPARGIO_BENCH_HAS_PING_PONG
     namespace on_spargio = bench::spargio_ping_pong;
     add("steady_ping_pong_rtt", on_spargio::steady_ping_pong_rtt);
     add("steady_one_way_send_drain", on_spargio::steady_one_way_send_drain);
     add("cold_start_ping_pong", on_spargio::cold_start_ping_pong);
     add("steady_ping_pong_rtt_parked", on_spargio::steady_ping_pong_rtt_parked);
     add("one_way_many_sources", on_spargio::one_way_many_sources);
-#endif
 }
 
 void add_asio() {

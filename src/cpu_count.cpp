@@ -42,24 +42,30 @@ std::size_t whole_cpus(long long quota, long long period) noexcept {
     return static_cast<std::size_t>((quota + period - 1) / period);
 }
 
-/// The limits of the group `path` and of the groups above it, in the v2 file or the v1 files.
-std::size_t group_cpus(const std::string& mount, std::string path) {
+std::size_t group_v2_cpus(const std::string& folder) {
+    std::string quota;
+    long long period = 0;
+    std::ifstream limit(folder + "/cpu.max");
+    return limit >> quota >> period && quota != "max" ? whole_cpus(std::stoll(quota), period) : kNoLimit;
+}
+
+std::size_t group_v1_cpus(const std::string& folder) {
+    long long quota = 0;
+    long long period = 0;
+    std::ifstream limit(folder + "/cpu.cfs_quota_us");
+    if (!(limit >> quota) || quota <= 0) {
+        return kNoLimit;
+    }
+    std::ifstream span(folder + "/cpu.cfs_period_us");
+    return span >> period ? whole_cpus(quota, period) : kNoLimit;
+}
+
+/// The least of the limits of the group `path` and of the groups above it.
+template <class GroupCpus>
+std::size_t path_cpus(const std::string& mount, std::string path, GroupCpus&& group_cpus) {
     std::size_t least = kNoLimit;
     for (;;) {
-        const std::string folder = mount + path;
-        std::string quota;
-        long long period = 0;
-        if (std::ifstream v2(folder + "/cpu.max"); v2 >> quota >> period) {
-            if (quota != "max") {
-                least = std::min(least, whole_cpus(std::stoll(quota), period));
-            }
-        }
-        long long v1_quota = 0;
-        std::ifstream v1(folder + "/cpu.cfs_quota_us");
-        std::ifstream v1_period(folder + "/cpu.cfs_period_us");
-        if (v1 >> v1_quota && v1_period >> period) {
-            least = std::min(least, whole_cpus(v1_quota, period));
-        }
+        least = std::min(least, group_cpus(mount + path));
         if (path.empty() || path == "/") {
             return least;
         }
@@ -82,9 +88,9 @@ std::size_t quota_cpus_of(const std::string& membership, const std::string& moun
         const auto controllers = line.substr(first + 1, second - first - 1);
         const auto path = line.substr(second + 1);
         if (controllers.empty()) {
-            least = std::min(least, group_cpus(mount, path));
+            least = std::min(least, path_cpus(mount, path, group_v2_cpus));
         } else if (("," + controllers + ",").find(",cpu,") != std::string::npos) {
-            least = std::min(least, group_cpus(mount + "/cpu", path));
+            least = std::min(least, path_cpus(mount + "/cpu", path, group_v1_cpus));
         }
     }
     return least;
@@ -98,8 +104,8 @@ std::size_t quota_cpus() noexcept {
     }
 }
 
-std::size_t usable_cpus() noexcept {
-    return std::max<std::size_t>(std::min(affinity_cpus(), quota_cpus()), 1);
+std::size_t usable_cpus(std::size_t quota) noexcept {
+    return std::max<std::size_t>(std::min(affinity_cpus(), quota), 1);
 }
 
 }  // namespace spargio::detail

@@ -7,12 +7,12 @@
 
 namespace spargio::detail {
 
-/// CPUs of the affinity mask, or fewer if the cgroup's CPU quota (v2 or v1) allows less; at least 1. Reads /proc and
+/// What the cgroup's CPU quota (v2 or v1) allows, rounded up; the largest number where there is none. Reads /proc and
 /// /sys.
-[[nodiscard]] std::size_t usable_cpus() noexcept;
-
-/// What the quota alone allows, rounded up; the largest number where there is none.
 [[nodiscard]] std::size_t quota_cpus() noexcept;
+
+/// CPUs of the affinity mask, or fewer if the quota allows less; at least 1.
+[[nodiscard]] std::size_t usable_cpus(std::size_t quota = quota_cpus()) noexcept;
 
 /// The same from the files named: the list of the process' groups, and the folder where their files are. Throws what is
 /// no number.

@@ -46,7 +46,8 @@ public:
     void clear(Announce&& announce, Look&& look) noexcept {
         for (std::size_t i = 0; i < count_; ++i) {
             auto& marks = word(i);
-            const auto seen = marks.load(std::memory_order_relaxed);
+            // Acquire: `announce` may touch what was made before the first mark.
+            const auto seen = marks.load(std::memory_order_acquire);
             if (seen == 0) {
                 continue;
             }

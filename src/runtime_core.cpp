@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "adaptive_spin.hpp"
 #include "common_capabilities.hpp"
 #include "queue_driver.hpp"
 #include "shard.hpp"
@@ -61,35 +62,47 @@ public:
                 return std::nullopt;
             });
         }
-        ++reported_;
         if (failure && !failure_) {
             failure_ = std::move(failure);
         }
+        reported_.fetch_add(1, std::memory_order_release);
         changed_.notify_all();
-        changed_.wait(lock, [this] { return verdict_ != Verdict::Open; });
-        return verdict_;
+        wait(lock, [this] { return verdict_.load(std::memory_order_acquire) != Verdict::Open; });
+        return verdict_.load(std::memory_order_relaxed);
     }
 
     /// Waits for all reports. Where there was no failure, `capabilities` becomes what all shards have in common before
     /// any of them goes on.
     std::optional<BuildFailure> decide(std::size_t started, bool all_started, Capabilities& capabilities) noexcept {
         std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return reported_ == started; });
-        verdict_ = all_started && !failure_ ? Verdict::Go : Verdict::Abort;
-        if (verdict_ == Verdict::Go) {
+        wait(lock, [&] { return reported_.load(std::memory_order_acquire) == started; });
+        const auto verdict = all_started && !failure_ ? Verdict::Go : Verdict::Abort;
+        if (verdict == Verdict::Go) {
             capabilities = *std::move(common_);
         }
+        verdict_.store(verdict, std::memory_order_release);
         changed_.notify_all();
         return std::move(failure_);
     }
 
 private:
+    /// Spins first: all this takes some fifty microseconds, and a blocked thread is woken in as many.
+    template <class Ready>
+    void wait(std::unique_lock<std::mutex>& lock, Ready&& ready) noexcept {
+        lock.unlock();
+        AdaptiveSpin spin(std::chrono::microseconds(100));
+        static_cast<void>(spin.spin(ready));
+        lock.lock();
+        changed_.wait(lock, ready);
+    }
+
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::size_t reported_ = 0;
     std::optional<BuildFailure> failure_;
     std::optional<Capabilities> common_;
-    Verdict verdict_ = Verdict::Open;
+    // Written under the lock, read without while spinning; what they publish is read under the lock.
+    atomic<std::size_t> reported_{0};
+    atomic<Verdict> verdict_{Verdict::Open};
 };
 
 namespace {

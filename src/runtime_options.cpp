@@ -24,7 +24,7 @@ BuildFailure invalid(std::string sentence) {
 }
 
 /// Where shards share CPUs, or have the only one, a spinning shard takes the time of the one it waits for.
-bool may_spin(const RuntimeOptions& options, std::size_t usable) {
+bool may_spin(const RuntimeOptions& options, std::size_t quota, std::size_t usable) {
     const auto shards = *options.shards;
     if (options.thread_affinity.empty()) {
         return shards <= usable && usable > 1;
@@ -33,7 +33,8 @@ bool may_spin(const RuntimeOptions& options, std::size_t usable) {
     auto cpus = options.thread_affinity;
     std::sort(cpus.begin(), cpus.end());
     const bool all_differ = std::adjacent_find(cpus.begin(), cpus.end()) == cpus.end();
-    return all_differ && shards <= cpus.size() && shards <= quota_cpus() && sysconf(_SC_NPROCESSORS_ONLN) > 1;
+    const bool alone = shards == 1 && usable == 1 && sysconf(_SC_NPROCESSORS_ONLN) == 1;
+    return all_differ && shards <= cpus.size() && shards <= quota && !alone;
 }
 
 }  // namespace
@@ -43,7 +44,8 @@ std::optional<BuildFailure> complete_options(RuntimeOptions& options) {
         options.backend != BackendKind::Queue) {
         return invalid("backend: " + std::to_string(static_cast<int>(options.backend)) + " is none");
     }
-    const auto cpus = usable_cpus();
+    const auto quota = quota_cpus();
+    const auto cpus = usable_cpus(quota);
     if (!options.shards) {
         options.shards = std::min(cpus, kMostShards);
     }
@@ -64,7 +66,7 @@ std::optional<BuildFailure> complete_options(RuntimeOptions& options) {
         return invalid("steal_budget: must be at least 1");
     }
     if (!options.idle_spin) {
-        options.idle_spin = std::chrono::microseconds(may_spin(options, cpus) ? 20 : 0);
+        options.idle_spin = std::chrono::microseconds(may_spin(options, quota, cpus) ? 20 : 0);
     }
     if (*options.idle_spin < std::chrono::microseconds(0) || *options.idle_spin > kLongestSpin) {
         return invalid("idle_spin: must be between 0 and 1 s; 0 blocks at once");

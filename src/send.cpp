@@ -2,6 +2,8 @@
 // Sending messages: into lanes from a shard, into the shared lane from any other thread.
 #include "spargio/detail/send.hpp"
 
+#include <utility>
+
 #include "runtime_core.hpp"
 #include "scheduler.hpp"
 #include "shard.hpp"
@@ -98,28 +100,29 @@ SendOutcome send_messages(RuntimeCore& core, ShardId target, const RawMsg* messa
 
 void flush_messages(RuntimeCore& core) noexcept {
     if (Shard* here = shard_in(core)) {
-        if (here->publish_messages()) {
-            here->driver->settle();  // With a submission thread, a bell can still fail: it is not owed any more then.
+        here->publish_messages();
+        if (std::exchange(here->bells_to_settle, false)) {
+            here->driver->settle();  // With a submission thread, a bell can fail later: none is owed after this.
         }
     }
 }
 
-bool Shard::publish(Lane& lane) noexcept {
+void Shard::publish(Lane& lane) noexcept {
     if (lane.ring.unpublished() == 0) {
-        return false;
+        return;
     }
     lane.ring.publish();
-    return lane.target.mailbox.mark(id) && wake_shard(lane.target, this);
+    if (lane.target.mailbox.mark(id) && wake_shard(lane.target, this)) {
+        bells_to_settle = true;
+    }
 }
 
-bool Shard::publish_messages() noexcept {
-    bool rang = false;
+void Shard::publish_messages() noexcept {
     while (Lane* lane = unpublished) {
         unpublished = lane->next_unpublished;
         lane->listed = false;
-        rang |= publish(*lane);
+        publish(*lane);
     }
-    return rang;
 }
 
 }  // namespace spargio::detail

@@ -60,8 +60,9 @@ public:
 
     // The shard's thread.
     WorkList ready;
-    Mailbox mailbox;              // But for what its sources call.
-    Lane* unpublished = nullptr;  // The lanes that hold staged messages of this shard.
+    Mailbox mailbox;               // But for what its sources call.
+    Lane* unpublished = nullptr;   // The lanes that hold staged messages of this shard.
+    bool bells_to_settle = false;  // A bell was rung since the last flush().
     std::size_t events_in_step = 0;
     TimerQueue timers;
     LiveList pinned_live;
@@ -91,9 +92,9 @@ public:
     void list(TaskHeader* task) noexcept;
     void count_end(TaskHeader* task) noexcept;
 
-    /// src/send.cpp: lets the target see what this shard has staged, and wakes it. Whether a bell was rung.
-    bool publish(Lane& lane) noexcept;
-    bool publish_messages() noexcept;
+    /// src/send.cpp: lets the targets see what this shard has staged, and wakes them.
+    void publish(Lane& lane) noexcept;
+    void publish_messages() noexcept;
 
 private:
     // src/shutdown.cpp

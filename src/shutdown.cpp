@@ -268,6 +268,7 @@ void RuntimeCore::finish_shutdown() noexcept {
         }
     }
     blocking.join();
+    // One after another: threads of one process that unmap at the same time get into each other's way.
     for (auto& shard : shards) {
         shard->driver->close();
     }

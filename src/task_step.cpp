@@ -42,12 +42,18 @@ TaskHeader* resume(TaskHeader* root, Shard& shard) noexcept {
 TaskHeader* step(TaskHeader* root, Shard& shard) noexcept {
     shard.events_in_step = 0;
     TaskHeader* ended = resume(root, shard);
+    if (ended != nullptr) {
+        shard.count_end(ended);
+        // Locals, parameters and the callable end here, before anybody can see the result.
+        destroy_frame(ended);
+    }
+    // Before the end is: who has joined a sender can rely on what it sent.
+    if (shard.unpublished != nullptr) {
+        shard.publish_messages();
+    }
     if (ended == nullptr) {
         return nullptr;
     }
-    shard.count_end(ended);
-    // Locals, parameters and the callable end here, before anybody can see the result.
-    destroy_frame(ended);
     return complete_task_for(ended, shard.runtime(), &shard);
 }
 
@@ -56,9 +62,6 @@ TaskHeader* step(TaskHeader* root, Shard& shard) noexcept {
 void run_task_step(TaskHeader* task, Shard& shard) noexcept {
     for (int chain = 0;; ++chain) {
         task = step(task, shard);
-        if (shard.unpublished != nullptr) {
-            static_cast<void>(shard.publish_messages());
-        }
         if (task == nullptr) {
             return;
         }
