@@ -53,6 +53,20 @@ public:
         return false;
     }
 
+    /// The first few looks of a spin, a microsecond or so, without a clock; for what can be asked cheaply. None when
+    /// spins have missed lately.
+    template <class Ready>
+    bool glance(Ready&& ready) noexcept {
+        for (int round = 0; round < kLooks && budget_ > std::chrono::nanoseconds::zero(); ++round) {
+            if (ready()) {
+                hit();
+                return true;
+            }
+            cpu_relax();
+        }
+        return false;
+    }
+
 private:
     static constexpr int kLooks = 32;  // Between two offers. Fewer cost more than they win.
 

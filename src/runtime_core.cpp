@@ -18,6 +18,7 @@
 #include "adaptive_spin.hpp"
 #include "common_capabilities.hpp"
 #include "queue_driver.hpp"
+#include "scheduler.hpp"
 #include "shard.hpp"
 #include "spargio/error.hpp"
 #include "threads.hpp"
@@ -107,6 +108,8 @@ private:
 
 namespace {
 
+constexpr std::uint64_t kReferencesAtATime = 1024;
+
 std::uint64_t next_runtime_id() noexcept {
     static atomic<std::uint64_t> last{0};
     return last.fetch_add(1, std::memory_order_relaxed) + 1;
@@ -154,11 +157,31 @@ void default_unhandled(const std::exception_ptr& error) noexcept {
 
 }  // namespace
 
+// On a shard of the runtime, references come from a stock that it keeps: handles and tickets are copied at the rate of
+// messages, and a counter that all shards write would cost more than the message.
+
 void core_acquire(RuntimeCore* core) noexcept {
-    core->references_.fetch_add(1, std::memory_order_relaxed);
+    Shard* here = shard_in(*core);
+    if (here == nullptr) {
+        core->references_.fetch_add(1, std::memory_order_relaxed);
+        return;
+    }
+    if (here->spare_references == 0) {
+        core->references_.fetch_add(kReferencesAtATime, std::memory_order_relaxed);
+        here->spare_references = kReferencesAtATime;
+    }
+    --here->spare_references;
 }
 
 void core_release(RuntimeCore* core) noexcept {
+    if (Shard* here = shard_in(*core)) {
+        // Never the last one: the shard's thread holds one to its end.
+        if (++here->spare_references == 2 * kReferencesAtATime) {
+            here->spare_references = kReferencesAtATime;
+            core->references_.fetch_sub(kReferencesAtATime, std::memory_order_release);
+        }
+        return;
+    }
     if (core->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         delete core;
     }
@@ -254,6 +277,7 @@ void RuntimeCore::shard_main(Shard& shard, StartGate& gate) noexcept {
         return;
     }
     shard.run();
+    references_.fetch_sub(shard.spare_references, std::memory_order_release);
     shard.driver->leave_thread();
     if (shard.id == 0 && finish_on_first_shard.load(std::memory_order_acquire)) {
         finish_shutdown();

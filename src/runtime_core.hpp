@@ -92,7 +92,7 @@ private:
     void shard_main(Shard& shard, class StartGate& gate) noexcept;
     [[nodiscard]] std::uint64_t live_tasks() const noexcept;
 
-    // Writers: handles. The last decrement acquires what all others released.
+    // Writers: handles, and shards for their stocks. The last decrement acquires what all others released.
     atomic<std::uint64_t> references_{0};
     // Writer: the first shutdown(), then its finisher. Closing releases nothing (queues have their own closing); Closed
     // releases the end of all threads.

@@ -64,6 +64,7 @@ public:
     Lane* unpublished = nullptr;   // The lanes that hold staged messages of this shard.
     bool bells_to_settle = false;  // A bell was rung since the last flush().
     std::size_t events_in_step = 0;
+    std::uint64_t spare_references = 0;  // To the core; see core_acquire().
     TimerQueue timers;
     LiveList pinned_live;
     LiveList doomed;                    // Shutdown: the unfinished tasks this shard has to destroy.
@@ -110,6 +111,7 @@ private:
     void fire_timers() noexcept;
     void idle() noexcept;
     [[nodiscard]] bool steal() noexcept;
+    [[nodiscard]] bool something_arrived() noexcept;
     [[nodiscard]] bool something_to_do() noexcept;
     [[nodiscard]] bool something_to_steal() const noexcept;
     void park() noexcept;

@@ -101,6 +101,9 @@ void Shard::fire_timers() noexcept {
 
 /// Nothing of its own to do: look for work of others, spin for a while if that has paid lately, then sleep.
 void Shard::idle() noexcept {
+    if (spin_.glance([this] { return something_arrived(); })) {
+        return;  // An answer, most likely. Nobody has counted on this shard as a searcher.
+    }
     core->searching.fetch_add(1, std::memory_order_seq_cst);
     const bool found = steal() || spin_.spin([this] { return something_to_do(); });
     core->searching.fetch_sub(1, std::memory_order_seq_cst);
@@ -163,9 +166,12 @@ bool Shard::something_to_steal() const noexcept {
     return false;
 }
 
+bool Shard::something_arrived() noexcept {
+    return !inbox.empty() || mailbox.anything_new() || mailbox.deliverable() || driver->has_completions();
+}
+
 bool Shard::something_to_do() noexcept {
-    return !inbox.empty() || mailbox.anything_new() || mailbox.deliverable() || something_to_steal() ||
-           driver->has_completions() || stopping.load(std::memory_order_seq_cst) ||
+    return something_arrived() || something_to_steal() || stopping.load(std::memory_order_seq_cst) ||
            (!timers.empty() && timers.next_due() <= clock::now());
 }
 
