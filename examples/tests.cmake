@@ -15,6 +15,7 @@ endif()
 set(tests "${CMAKE_CURRENT_SOURCE_DIR}/tests")
 
 spargio_example_test(hello_output ${SPARGIO_BASH} "${tests}/hello_test.sh" $<TARGET_FILE:hello>)
+spargio_example_test(messages_output ${SPARGIO_BASH} "${tests}/messages_test.sh" $<TARGET_FILE:messages>)
 spargio_example_test(
     readme_program ${SPARGIO_BASH} "${tests}/readme_test.sh" $<TARGET_FILE:readme>
     "${CMAKE_CURRENT_SOURCE_DIR}/readme.cpp" "${PROJECT_SOURCE_DIR}/README.md")
