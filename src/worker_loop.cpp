@@ -26,7 +26,7 @@ void Shard::run() noexcept {
         run_items();
         driver->poll();
         fire_timers();
-        if (ready.empty() && stealable.size() == 0) {
+        if (ready.empty() && stolen_ == nullptr && stealable.size() == 0) {
             idle();
         }
     }
