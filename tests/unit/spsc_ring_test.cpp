@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+// Tests of the queue from one thread to one other: the bound, the order, what is visible when.
+#include "spsc_ring.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "race.hpp"
+#include "spargio/detail/seams.hpp"
+#include "support/stress.hpp"
+
+namespace spargio::detail {
+namespace {
+
+constexpr std::array<std::size_t, 5> kCapacities{1, 2, 3, 64, 100};
+
+/// Stages `count` items that count up from `first`.
+void stage(SpscRing<std::uint64_t>& ring, std::uint64_t first, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+        ring.stage(first + i);
+    }
+}
+
+/// Takes `count` at most, and checks that they count up from `first`.
+std::size_t take(SpscRing<std::uint64_t>& ring, std::uint64_t first, std::size_t count) {
+    std::vector<std::uint64_t> out(count);
+    const auto taken = ring.take(out.data(), count);
+    for (std::size_t i = 0; i < taken; ++i) {
+        EXPECT_EQ(out[i], first + i);
+    }
+    return taken;
+}
+
+TEST(SpscRing, StartsEmpty) {
+    SpscRing<std::uint64_t> ring(3);
+    EXPECT_EQ(ring.notice(), 0U);
+    EXPECT_EQ(ring.noticed(), 0U);
+    EXPECT_EQ(ring.staged(), 0U);
+    EXPECT_EQ(ring.unpublished(), 0U);
+    EXPECT_TRUE(ring.empty());
+    EXPECT_EQ(take(ring, 0, 3), 0U);
+}
+
+TEST(SpscRing, HoldsExactlyItsCapacity) {
+    for (const auto capacity : kCapacities) {
+        SCOPED_TRACE(capacity);
+        SpscRing<std::uint64_t> ring(capacity);
+        EXPECT_EQ(ring.room(capacity + 5), capacity);
+        for (std::size_t i = 0; i < capacity; ++i) {
+            ASSERT_EQ(ring.room(1), 1U);
+            ring.stage(i);
+        }
+        EXPECT_EQ(ring.room(1), 0U) << "staged items count";
+        ring.publish();
+        EXPECT_EQ(ring.room(1), 0U);
+        EXPECT_EQ(ring.notice(), capacity);
+        EXPECT_EQ(ring.room(1), 0U) << "a look makes no room";
+        EXPECT_EQ(take(ring, 0, 1), 1U);
+        EXPECT_EQ(ring.room(2), 1U);
+        EXPECT_EQ(take(ring, 1, capacity), capacity - 1);
+        EXPECT_EQ(ring.room(capacity + 1), capacity);
+    }
+}
+
+TEST(SpscRing, GivesNoMoreRoomThanIsWanted) {
+    SpscRing<std::uint64_t> ring(100);
+    EXPECT_EQ(ring.room(0), 0U);
+    EXPECT_EQ(ring.room(7), 7U);
+    stage(ring, 0, 97);
+    EXPECT_EQ(ring.room(2), 2U);
+    EXPECT_EQ(ring.room(7), 3U);
+}
+
+TEST(SpscRing, WhatIsStagedIsInvisibleUntilItIsPublished) {
+    SpscRing<std::uint64_t> ring(100);
+    stage(ring, 0, 3);
+    EXPECT_EQ(ring.staged(), 3U);
+    EXPECT_EQ(ring.unpublished(), 3U);
+    EXPECT_EQ(ring.notice(), 0U);
+    EXPECT_EQ(take(ring, 0, 10), 0U);
+    ring.publish();
+    stage(ring, 3, 2);
+    EXPECT_EQ(ring.unpublished(), 2U);
+    EXPECT_EQ(take(ring, 0, 10), 0U) << "published, but the consumer has not looked";
+    EXPECT_TRUE(ring.empty());
+    EXPECT_EQ(ring.notice(), 3U);
+    EXPECT_EQ(ring.notice(), 0U);
+    EXPECT_EQ(ring.noticed(), 3U);
+    EXPECT_FALSE(ring.empty());
+    EXPECT_EQ(take(ring, 0, 10), 3U);
+    EXPECT_TRUE(ring.empty());
+    ring.publish();
+    EXPECT_EQ(ring.unpublished(), 0U);
+    EXPECT_EQ(ring.notice(), 2U);
+    EXPECT_EQ(take(ring, 3, 10), 2U);
+}
+
+TEST(SpscRing, KeepsTheOrderOverManyLaps) {
+    test::Random random(test::stress_seed());
+    for (const auto capacity : kCapacities) {
+        SCOPED_TRACE(capacity);
+        SpscRing<std::uint64_t> ring(capacity);
+        std::uint64_t put = 0;
+        std::uint64_t published = 0;
+        std::uint64_t noticed = 0;
+        std::uint64_t got = 0;
+        while (got < 50 * capacity + 1000) {
+            const std::size_t wanted = random.below(static_cast<std::uint32_t>(2 * capacity + 1));
+            const auto room = ring.room(wanted);
+            ASSERT_EQ(room, std::min<std::uint64_t>(wanted, capacity - (put - got)));
+            stage(ring, put, room);
+            put += room;
+            if (random.one_in(2)) {
+                ring.publish();
+                published = put;
+            }
+            if (random.one_in(2)) {
+                ASSERT_EQ(ring.notice(), published - noticed);
+                noticed = published;
+            }
+            const std::size_t most = random.below(static_cast<std::uint32_t>(capacity + 1));
+            const auto taken = take(ring, got, most);
+            ASSERT_EQ(taken, std::min<std::uint64_t>(most, noticed - got));
+            got += taken;
+            ASSERT_EQ(ring.empty(), noticed == got);
+        }
+    }
+}
+
+TEST(SpscRing, BetweenTwoThreadsKeepsBoundAndOrder) {
+    for (const auto capacity : kCapacities) {
+        SCOPED_TRACE(capacity);
+        const std::uint64_t items = test::scaled(capacity < 10 ? 20'000 : 400'000, 10'000);
+        SpscRing<std::uint64_t> ring(capacity);
+        std::thread producer([&ring, items] {
+            test::Random random(test::stress_seed() + 1);
+            for (std::uint64_t put = 0; put < items;) {
+                const auto room = ring.room(std::min<std::uint64_t>(items - put, 1 + random.below(40)));
+                for (std::size_t i = 0; i < room; ++i) {
+                    ring.stage(put++);
+                }
+                if (room == 0 || put == items || random.one_in(3)) {
+                    ring.publish();
+                }
+                if (room == 0) {
+                    std::this_thread::yield();
+                }
+            }
+        });
+        test::Random random(test::stress_seed() + 2);
+        std::vector<std::uint64_t> out(capacity);
+        std::uint64_t got = 0;
+        std::uint64_t wrong = 0;
+        while (got < items) {
+            const auto before = ring.noticed();
+            const auto fresh = ring.notice();
+            wrong += ring.noticed() - got > capacity || ring.noticed() != before + fresh ? 1 : 0;
+            const auto taken = ring.take(out.data(), 1 + random.below(static_cast<std::uint32_t>(capacity)));
+            for (std::size_t i = 0; i < taken; ++i) {
+                wrong += out[i] != got++ ? 1 : 0;
+            }
+            if (taken == 0) {
+                std::this_thread::yield();
+            }
+        }
+        producer.join();
+        EXPECT_EQ(wrong, 0U);
+    }
+}
+
+TEST(SpscRing, APublishThatMeetsALookIsSeenByItOrByTheNext) {
+    std::unique_ptr<SpscRing<std::uint64_t>> ring;
+    std::uint64_t seen = 0;
+    int wrong = 0;
+    const auto look = [&](RandomSource& random) {
+        test::jitter(random, 6);
+        seen = ring->notice();
+    };
+    const auto publish = [&](RandomSource& random) {
+        test::jitter(random, 6);
+        stage(*ring, 0, 2);
+        ring->publish();
+        stage(*ring, 2, 1);
+    };
+    const auto check = [&] {
+        wrong += seen != 0 && seen != 2 ? 1 : 0;
+        wrong += seen + ring->notice() != 2 || take(*ring, 0, 3) != 2 ? 1 : 0;
+    };
+    const auto prepare = [&] { ring = std::make_unique<SpscRing<std::uint64_t>>(3); };
+    test::race(test::scaled(20'000, 2'000), prepare, look, {publish}, check);
+    EXPECT_EQ(wrong, 0);
+}
+
+}  // namespace
+}  // namespace spargio::detail
