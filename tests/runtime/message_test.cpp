@@ -12,6 +12,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::test {
@@ -141,35 +142,6 @@ TEST_P(Messages, AForeignThreadsMessagesArriveInItsOrder) {
         sender.join();
     }
 }
-
-/// Holds a shard inside a step until its scope ends.
-class StalledShard {
-public:
-    StalledShard(const RuntimeHandle& runtime, ShardId shard)
-        : task_(runtime.spawn_pinned(shard, [this] {
-              inside_.set();
-              leave_.wait();
-          })) {
-        inside_.wait();
-    }
-    StalledShard(const StalledShard&) = delete;
-    StalledShard& operator=(const StalledShard&) = delete;
-    ~StalledShard() { release(); }
-
-    void release() {
-        leave_.set();
-        if (!released_) {
-            released_ = true;
-            task_.get();
-        }
-    }
-
-private:
-    Event inside_;
-    Event leave_;
-    bool released_ = false;
-    JoinHandle<> task_;
-};
 
 TEST_P(Messages, AStalledTargetTakesExactlyTheCapacityAndRefusesTheNextAtTheCall) {
     for (const std::size_t capacity : {1, 3, 64, 100}) {
