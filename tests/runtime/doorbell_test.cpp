@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// How many bells messages ring: one for a shard that sleeps, none for one that is awake.
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+#include "support/backend_test.hpp"
+#include "support/event.hpp"
+#include "support/stalled_shard.hpp"
+#include "support/stress.hpp"
+
+namespace spargio::test {
+namespace {
+
+class Doorbells : public BackendTest {
+protected:
+    static Runtime sleepy(std::size_t shards) {
+        return builder(shards).idle_spin(std::chrono::microseconds(0)).build();
+    }
+
+    /// Returns when `shard` sleeps. No other shard may fall asleep meanwhile.
+    static void put_to_sleep(const RuntimeHandle& runtime, ShardId shard) {
+        std::atomic<std::uint64_t> parks{0};
+        Event ran;
+        auto step = runtime.spawn_pinned(shard, [&, runtime] {
+            parks = runtime.stats_snapshot().parks;
+            ran.set();
+        });
+        ran.wait();
+        step.detach();
+        while (runtime.stats_snapshot().parks == parks) {
+            std::this_thread::yield();
+        }
+    }
+
+    static std::uint64_t bells(const RuntimeHandle& runtime) { return runtime.stats_snapshot().doorbells_rung; }
+
+    Watchdog watchdog_{"doorbells"};
+};
+SPARGIO_ON_BOTH_BACKENDS(Doorbells);
+
+TEST_P(Doorbells, AMessageOfAForeignThreadToASleepingShardRingsOne) {
+    auto one = sleepy(1);
+    const RemoteShard target = *one.handle().remote(0);
+    for (int round = 0; round < 100; ++round) {
+        put_to_sleep(one.handle(), 0);
+        const auto before = bells(one.handle());
+        const auto ticket = target.send_raw(1, 1);
+        EXPECT_EQ(bells(one.handle()), before + 1);
+        EXPECT_TRUE(ticket->get().has_value());
+        EXPECT_EQ(bells(one.handle()), before + 1);
+    }
+}
+
+TEST_P(Doorbells, AMessageOfAShardToASleepingOneRingsOneWhenItIsFlushed) {
+    auto two = sleepy(2);
+    const RemoteShard target = *two.handle().remote(1);
+    const auto step = [&, handle = two.handle()] {
+        for (int round = 0; round < 100; ++round) {
+            put_to_sleep(handle, 1);
+            const auto before = bells(handle);
+            EXPECT_TRUE(target.send_raw_nowait(1, 1).has_value());
+            EXPECT_EQ(bells(handle), before) << "not yet published";
+            EXPECT_TRUE(target.flush().get().has_value());
+            EXPECT_EQ(bells(handle), before + 1);
+            EXPECT_TRUE(target.flush().get().has_value());
+            EXPECT_EQ(bells(handle), before + 1);
+        }
+    };
+    two.handle().spawn_pinned(0, step).get();
+}
+
+TEST_P(Doorbells, AStepThatSendsToASleepingShardRingsOneWhenItEnds) {
+    auto two = sleepy(2);
+    const RemoteShard target = *two.handle().remote(1);
+    for (const std::uint32_t messages : {1U, 5U, 63U}) {
+        const auto task = [target, messages, handle = two.handle()]() -> Task<> {
+            for (int round = 0; round < 50; ++round) {
+                put_to_sleep(handle, 1);
+                const auto before = bells(handle);
+                for (std::uint32_t i = 0; i < messages; ++i) {
+                    EXPECT_TRUE(target.send_raw_nowait(1, i).has_value());
+                }
+                EXPECT_EQ(bells(handle), before);
+                co_await yield();
+                EXPECT_EQ(bells(handle), before + 1) << messages << " messages";
+                while (handle.stats_snapshot().ring_msgs_completed != handle.stats_snapshot().ring_msgs_submitted) {
+                    std::this_thread::yield();
+                }
+            }
+        };
+        two.handle().spawn_pinned(0, task).get();
+        const auto drain = [] {
+            while (ShardCtx::current()->try_next_event()) {}
+        };
+        two.handle().spawn_pinned(1, drain).get();
+    }
+}
+
+TEST_P(Doorbells, AThousandMessagesOfOneStepRingAFewAndOfOneSendOne) {
+    auto two = sleepy(2);
+    const RemoteShard target = *two.handle().remote(1);
+    const auto step = [&, handle = two.handle()] {
+        put_to_sleep(handle, 1);
+        auto before = bells(handle);
+        for (std::uint32_t i = 0; i < 1000; ++i) {
+            EXPECT_TRUE(target.send_raw_nowait(1, i).has_value());
+        }
+        EXPECT_TRUE(target.flush().get().has_value());
+        EXPECT_GE(bells(handle), before + 1);
+        EXPECT_LE(bells(handle), before + 16) << "one for each 64, if the target falls asleep between them";
+        put_to_sleep(handle, 1);
+        before = bells(handle);
+        const auto sent = target.send_many_raw_nowait(std::vector<RawMsg>(1000, RawMsg{1, 1}));
+        EXPECT_TRUE(sent.has_value() && *sent == 1000U);
+        EXPECT_TRUE(target.flush().get().has_value());
+        EXPECT_EQ(bells(handle), before + 1);
+    };
+    two.handle().spawn_pinned(0, step).get();
+}
+
+TEST_P(Doorbells, MessagesToAShardThatIsAwakeRingNone) {
+    auto two = sleepy(2);
+    const RuntimeHandle handle = two.handle();
+    StalledShard stalled(handle, 1);
+    const auto step = [handle] {
+        const auto before = bells(handle);
+        for (const ShardId target : {ShardId{1}, ShardId{0}}) {
+            for (std::uint32_t i = 0; i < 200; ++i) {
+                EXPECT_TRUE(handle.remote(target)->send_raw_nowait(1, i).has_value());
+                EXPECT_TRUE(handle.remote(target)->flush().get().has_value());
+            }
+            std::thread([&] { EXPECT_TRUE(handle.remote(target)->send_raw_nowait(1, 1).has_value()); }).join();
+        }
+        EXPECT_EQ(bells(handle), before);
+    };
+    handle.spawn_pinned(0, step).get();
+    stalled.release();
+    const NoLateWakes check(handle);
+    EXPECT_TRUE(handle.remote(1)->send_raw(1, 1)->get().has_value());
+    const auto stats = handle.stats_snapshot();
+    EXPECT_EQ(stats.ring_msgs_submitted, 403U);
+}
+
+}  // namespace
+}  // namespace spargio::test
