@@ -101,7 +101,7 @@ Task<> send_numbers(RemoteShard target, std::uint32_t count, Random random) {
 
 TEST_P(Messages, ArriveInTheOrderInWhichTheyWereSentWhateverTheKindOfSend) {
     constexpr std::uint32_t count = 3000;
-    for (const std::size_t capacity : {1, 2, 7, 64, 4096}) {
+    for (const std::size_t capacity : {1U, 2U, 7U, 64U, 4096U}) {
         auto two = builder(2).msg_ring_queue_capacity(capacity).build();
         const NoLateWakes check(two.handle());
         auto received = two.handle().spawn_pinned(1, receive(count));
@@ -144,7 +144,7 @@ TEST_P(Messages, AForeignThreadsMessagesArriveInItsOrder) {
 }
 
 TEST_P(Messages, AStalledTargetTakesExactlyTheCapacityAndRefusesTheNextAtTheCall) {
-    for (const std::size_t capacity : {1, 3, 64, 100}) {
+    for (const std::size_t capacity : {1U, 3U, 64U, 100U}) {
         auto three = builder(3).msg_ring_queue_capacity(capacity).build();
         const RuntimeHandle handle = three.handle();
         const RemoteShard target = *handle.remote(1);
