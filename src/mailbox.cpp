@@ -51,6 +51,9 @@ auto Mailbox::with_lane(std::size_t number, F&& f) noexcept {
 }
 
 void Mailbox::look() noexcept {
+    if (closed_) {
+        return;  // The destructor of a task may still ask.
+    }
     dirty_.clear([this](std::size_t number) { with_lane(number, [](auto& lane) { lane.ring.prefetch(); }); },
                  [this](std::size_t number) {
                      const auto fresh = with_lane(number, [](auto& lane) {
@@ -117,6 +120,7 @@ void Mailbox::close_foreign() noexcept {
 }
 
 void Mailbox::close() noexcept {
+    closed_ = true;
     for (std::size_t source = 0; source < foreign_; ++source) {
         if (Lane* lane = lanes_[source].load(std::memory_order_acquire)) {
             failed_.add(lane->ring.staged() - lane->ring.noticed());

@@ -40,7 +40,7 @@ public:
 
     // --- The shard's thread ---
 
-    /// Notices what was published since the last look. Free of cost when nothing was.
+    /// Notices what was published since the last look. Free of cost when nothing was. Nothing any more once closed.
     void look() noexcept;
     /// Part of the look before a sleep.
     [[nodiscard]] bool anything_new() const noexcept { return dirty_.any(); }
@@ -48,9 +48,9 @@ public:
     [[nodiscard]] bool deliverable() const noexcept { return unread_ != 0 && first_waiter_ != nullptr; }
     /// Takes messages that have been noticed: at most `most`, of one lane after the other, which take turns.
     std::size_t take(Event* out, std::size_t most) noexcept;
-    /// The same, after a look if there are none.
+    /// The same, after a look if there are not as many.
     std::size_t look_and_take(Event* out, std::size_t most) noexcept {
-        if (unread_ == 0) {
+        if (unread_ < most) {
             look();
         }
         return take(out, most);
@@ -84,7 +84,7 @@ private:
     const std::size_t foreign_;  // The number of the foreign lane: the one after the shards'.
     DirtySet dirty_;
     // Writer of each: the source, once, with the lane's contents (release). Readers: the shard, after the lane was
-    // marked, and statistics (acquire).
+    // marked, and at the end (acquire).
     const std::unique_ptr<atomic<Lane*>[]> lanes_;
     // Writer: under the lock, once. Readers: foreign threads, the shard, statistics.
     atomic<ForeignLane*> foreign_lane_{nullptr};
@@ -97,6 +97,7 @@ private:
     std::size_t cursor_ = 0;                  // The lane whose turn it is.
     EventWait* first_waiter_ = nullptr;
     EventWait* last_waiter_ = nullptr;
+    bool closed_ = false;
     Counter seen_;
     Counter failed_;
 };

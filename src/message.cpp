@@ -64,9 +64,6 @@ Result<void> SendTicket::get() const {
 }
 
 bool SendTicket::wait_at_most(std::chrono::nanoseconds limit) const {
-    if (detail::ticket_state(receipts_, position_) != detail::TicketState::Pending) {
-        return true;
-    }
     detail::refuse_on_shard_of(core_->id);
     return detail::ticket_block(receipts_, position_, limit) != detail::TicketState::Pending;
 }

@@ -35,7 +35,8 @@ SendOutcome accepted(std::size_t count, Receipts& receipts, std::uint64_t positi
     return outcome;
 }
 
-SendOutcome send_from_shard(Shard& here, Shard& target, const RawMsg* messages, std::size_t count) {
+SendOutcome send_from_shard(Shard& here, Shard& target, const RawMsg* messages, std::size_t count,
+                            std::size_t behind) {
     Lane& lane = target.mailbox.lane_from(here.id, target);
     const auto fits = lane.ring.room(count);
     for (std::size_t i = 0; i < fits; ++i) {
@@ -48,7 +49,7 @@ SendOutcome send_from_shard(Shard& here, Shard& target, const RawMsg* messages, 
         here.unpublished = &lane;
     }
     if (fits < count) {
-        here.counters.messages_refused.add(count - fits);
+        here.counters.messages_refused.add(count - fits + behind);
         // The caller may go on trying without ending its step: the target must be able to take what is there.
         here.publish(lane);
     } else if (lane.ring.unpublished() >= kPublishAfter) {
@@ -57,7 +58,8 @@ SendOutcome send_from_shard(Shard& here, Shard& target, const RawMsg* messages, 
     return accepted(fits, lane.receipts, lane.ring.staged());
 }
 
-SendOutcome send_from_outside(RuntimeCore& core, Shard& target, const RawMsg* messages, std::size_t count) {
+SendOutcome send_from_outside(RuntimeCore& core, Shard& target, const RawMsg* messages, std::size_t count,
+                              std::size_t behind) {
     ForeignLane* lane = target.mailbox.foreign_lane();
     if (lane == nullptr) {
         return refused(SendError::Closed);
@@ -67,7 +69,7 @@ SendOutcome send_from_outside(RuntimeCore& core, Shard& target, const RawMsg* me
         return refused(SendError::Closed);
     }
     if (reserved->count < count) {
-        core.foreign_messages_refused.fetch_add(count - reserved->count, std::memory_order_relaxed);
+        core.foreign_messages_refused.fetch_add(count - reserved->count + behind, std::memory_order_relaxed);
     }
     for (std::size_t i = 0; i < reserved->count; ++i) {
         lane->ring.fill(reserved->first + i, Event{external_sender, messages[i].tag, messages[i].val});
@@ -80,7 +82,8 @@ SendOutcome send_from_outside(RuntimeCore& core, Shard& target, const RawMsg* me
 
 }  // namespace
 
-SendOutcome send_messages(RuntimeCore& core, ShardId target, const RawMsg* messages, std::size_t count) {
+SendOutcome send_messages(RuntimeCore& core, ShardId target, const RawMsg* messages, std::size_t count,
+                          std::size_t behind) {
     if (core.closing() || target >= core.shards.size()) {
         return refused(SendError::Closed);
     }
@@ -94,8 +97,8 @@ SendOutcome send_messages(RuntimeCore& core, ShardId target, const RawMsg* messa
     }
     Shard& there = *core.shards[target];
     Shard* here = shard_in(core);
-    return here != nullptr ? send_from_shard(*here, there, messages, count)
-                           : send_from_outside(core, there, messages, count);
+    return here != nullptr ? send_from_shard(*here, there, messages, count, behind)
+                           : send_from_outside(core, there, messages, count, behind);
 }
 
 void flush_messages(RuntimeCore& core) noexcept {

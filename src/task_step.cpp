@@ -47,14 +47,18 @@ TaskHeader* step(TaskHeader* root, Shard& shard) noexcept {
         // Locals, parameters and the callable end here, before anybody can see the result.
         destroy_frame(ended);
     }
-    // Before the end is: who has joined a sender can rely on what it sent.
+    // Before the end is: who has joined a sender that never moved can rely on what it sent.
     if (shard.unpublished != nullptr) {
         shard.publish_messages();
     }
     if (ended == nullptr) {
         return nullptr;
     }
-    return complete_task_for(ended, shard.runtime(), &shard);
+    TaskHeader* joiner = complete_task_for(ended, shard.runtime(), &shard);
+    if (shard.unpublished != nullptr) {
+        shard.publish_messages();  // The hook for exceptions, or the destructor of a result, has sent something.
+    }
+    return joiner;
 }
 
 }  // namespace

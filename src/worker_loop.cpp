@@ -123,6 +123,7 @@ void Shard::idle() noexcept {
 /// Takes a stealable item to run next, and some to queue: of its own queue, of the shared one, or of another shard.
 /// Whether there was any.
 bool Shard::steal() noexcept {
+    SPARGIO_CHECK(stolen_ == nullptr, "a stolen item was forgotten");
     stolen_ = stealable.pop();
     if (stolen_ == nullptr) {
         stolen_ = core->overflow.pop();

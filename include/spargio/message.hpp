@@ -60,11 +60,12 @@ public:
     /// Awaitable -> Result<void>. The caller resumes on its own shard, if it is pinned. Also
     /// std::errc::operation_canceled, if the awaiting task is stopped; the message is not taken back.
     [[nodiscard]] detail::TicketAwaiter operator co_await() const noexcept {
+        static_cast<void>(*core_);  // Not moved from.
         return detail::TicketAwaiter(core_, receipts_, position_);
     }
 
     /// Blocks the calling thread until the ticket is decided. Throws std::logic_error on a shard of the target's
-    /// runtime: co_await it there.
+    /// runtime, decided or not: co_await it there.
     [[nodiscard]] Result<void> get() const;
 
     /// The same for at most `limit`; whether it is decided, so that get() returns at once.
@@ -130,7 +131,7 @@ public:
     }
 
     /// Makes all that the calling shard has sent so far in this step visible, to every target, and rings the bells that
-    /// are owed. The ticket is good already. From any other thread there is nothing to do.
+    /// it owes. The ticket is good already. From any other thread there is nothing to do.
     SendTicket flush() const;
 
 private:

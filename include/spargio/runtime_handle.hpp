@@ -20,7 +20,7 @@
 
 namespace spargio {
 
-/// A counted reference to a runtime: cheap to copy (one atomic increment), every member const and callable from any
+/// A counted reference to a runtime: cheap to copy (an atomic increment at most), every member const and callable from any
 /// thread, in or out of the runtime. It keeps no thread alive and may outlive the runtime: then every spawn is refused
 /// with RuntimeError::Closed.
 ///

@@ -397,7 +397,7 @@ TEST_P(Messages, AreNotWaitedForOnceStopped) {
     Event go_on;
     auto task = one.handle().spawn_pinned(0, [&]() -> Task<> {
         EXPECT_TRUE(ShardCtx::current()->send_raw_nowait(0, 1, 1).has_value());
-        EXPECT_TRUE(ShardCtx::current()->flush().get().has_value());
+        ShardCtx::current()->flush();
         begun.set();
         go_on.wait();
         EXPECT_THROW(static_cast<void>(co_await ShardCtx::current()->next_event()), std::system_error);
@@ -445,7 +445,7 @@ TEST_P(Messages, ThatNeverEndDoNotKeepOthersFromRunning) {
         while (!stop) {
             ShardCtx& here = *ShardCtx::current();
             EXPECT_TRUE(here.send_raw_nowait(0, 1, 1).has_value());
-            EXPECT_TRUE(here.flush().get().has_value());
+            here.flush();
             static_cast<void>(co_await here.next_event());
             ++count;
         }

@@ -216,13 +216,20 @@ TEST_P(Tickets, AreNotBlockedOnByAShardOfTheirRuntime) {
     other.handle().spawn_pinned(0, [&] { EXPECT_FALSE(ticket.wait_for(1ms)) << "a foreign thread"; }).get();
     stalled.release();
     EXPECT_TRUE(ticket.get().has_value());
-    const auto decided = [&] {
-        EXPECT_TRUE(ticket.get().has_value());
-        EXPECT_TRUE(ticket.wait_for(0s));
+    // Decided by now, and refused all the same: or the mistake would show only when the target is slow.
+    const auto refused = [&] {
+        EXPECT_THROW(static_cast<void>(ticket.get()), std::logic_error);
+        EXPECT_THROW(static_cast<void>(ticket.wait_for(0s)), std::logic_error);
     };
-    two.handle().spawn_pinned(0, decided).get();
-    two.handle().spawn_pinned(1, decided).get();
-    other.handle().spawn_pinned(0, decided).get();
+    two.handle().spawn_pinned(0, refused).get();
+    two.handle().spawn_pinned(1, refused).get();
+    other.handle()
+        .spawn_pinned(0,
+                      [&] {
+                          EXPECT_TRUE(ticket.get().has_value());
+                          EXPECT_TRUE(ticket.wait_for(0s));
+                      })
+        .get();
 }
 
 TEST_P(Tickets, CopiesSayTheSame) {

@@ -22,7 +22,9 @@ struct SendOutcome {
 
 /// From the calling thread, be it a shard of that runtime or not. Never blocks. Throws std::bad_alloc at the first send
 /// between two shards, when there is no memory for their lane.
-[[nodiscard]] SendOutcome send_messages(RuntimeCore& core, ShardId target, const RawMsg* messages, std::size_t count);
+/// `behind`: how many more the caller has, which it will not offer if these do not all fit; they count as refused then.
+[[nodiscard]] SendOutcome send_messages(RuntimeCore& core, ShardId target, const RawMsg* messages, std::size_t count,
+                                        std::size_t behind = 0);
 
 /// Publishes what the calling shard has sent in this step; nothing to do on any other thread.
 void flush_messages(RuntimeCore& core) noexcept;
@@ -46,7 +48,7 @@ SendOutcome send_encoded(RuntimeCore& core, ShardId target, const M* messages, s
         for (std::size_t i = 0; i < chunk; ++i) {
             raw[i] = messages[sum.count + i].encode();
         }
-        const auto outcome = send_messages(core, target, raw, chunk);
+        const auto outcome = send_messages(core, target, raw, chunk, count - sum.count - chunk);
         sum.error = sum.count == 0 ? outcome.error : std::error_code();
         sum.count += outcome.count;
         if (outcome.count < chunk) {
