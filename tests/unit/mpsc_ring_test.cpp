@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -170,13 +171,15 @@ TEST(MpscRing, KeepsEachProducersOrderAndLosesNothing) {
     constexpr std::uint32_t kProducers = 3;
     for (const auto capacity : kCapacities) {
         SCOPED_TRACE(capacity);
-        const std::uint32_t items = test::scaled(capacity < 10 ? 5'000 : 100'000, 3'000);  // Of each producer.
+        const std::uint32_t items = test::scaled(100'000, 3'000);                            // Of each producer,
+        const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);  // fewer on a busy machine.
+        std::atomic<std::uint32_t> busy{kProducers};
         Ring ring(capacity);
         std::vector<std::thread> producers;
         for (std::uint32_t producer = 0; producer < kProducers; ++producer) {
-            producers.emplace_back([&ring, producer, items] {
+            producers.emplace_back([&, producer] {
                 test::Random random(test::stress_seed() + producer);
-                for (std::uint32_t next = 0; next < items;) {
+                for (std::uint32_t next = 0; next < items && std::chrono::steady_clock::now() < end;) {
                     const auto reserved = ring.reserve(std::min(items - next, 1 + random.below(5)));
                     for (std::size_t i = 0; i < reserved->count; ++i) {
                         ring.fill(reserved->first + i, Item{producer, next++});
@@ -185,13 +188,14 @@ TEST(MpscRing, KeepsEachProducersOrderAndLosesNothing) {
                         std::this_thread::yield();
                     }
                 }
+                --busy;
             });
         }
         std::array<std::uint32_t, kProducers> next{};
         std::vector<Item> out(capacity);
         std::uint64_t got = 0;
         std::uint64_t wrong = 0;
-        while (got < std::uint64_t{kProducers} * items) {
+        while (busy != 0 || got < ring.reserved()) {
             ring.notice();
             wrong += ring.noticed() - got > capacity ? 1 : 0;
             const auto taken = ring.take(out.data(), capacity);
