@@ -35,8 +35,7 @@ SendOutcome accepted(std::size_t count, Receipts& receipts, std::uint64_t positi
     return outcome;
 }
 
-SendOutcome send_from_shard(Shard& here, Shard& target, const RawMsg* messages, std::size_t count,
-                            std::size_t behind) {
+SendOutcome send_from_shard(Shard& here, Shard& target, const RawMsg* messages, std::size_t count, std::size_t behind) {
     Lane& lane = target.mailbox.lane_from(here.id, target);
     const auto fits = lane.ring.room(count);
     for (std::size_t i = 0; i < fits; ++i) {

@@ -20,9 +20,9 @@
 
 namespace spargio {
 
-/// A counted reference to a runtime: cheap to copy (an atomic increment at most), every member const and callable from any
-/// thread, in or out of the runtime. It keeps no thread alive and may outlive the runtime: then every spawn is refused
-/// with RuntimeError::Closed.
+/// A counted reference to a runtime: cheap to copy (an atomic increment at most), every member const and callable from
+/// any thread, in or out of the runtime. It keeps no thread alive and may outlive the runtime: then every spawn is
+/// refused with RuntimeError::Closed.
 ///
 /// A spawn allocates the task's frame (from a per-thread pool) and nothing else; a callable that returns a Task has a
 /// frame of its own beside the task's. It never blocks. It rings the target shard's doorbell, a system call, only if

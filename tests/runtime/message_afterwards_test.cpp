@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Messages from what runs when a task is over: results nobody takes, the hook for exceptions, destructors in a shutdown.
+// Messages from what runs when a task is over: results nobody takes, the hook for exceptions, destructors in a
+// shutdown.
 #include <cstdint>
 #include <exception>
 #include <optional>

@@ -137,7 +137,7 @@ Task<> MessageTraffic::send_from_shard(std::size_t shard, Random random) {
         } else if (attempt.error || random.one_in(8)) {
             co_await yield();
         } else if (random.one_in(16)) {
-            EXPECT_TRUE(ShardCtx::current()->flush().get().has_value());
+            ShardCtx::current()->flush();
         } else if (plan_.naps && random.one_in(64)) {
             static_cast<void>(co_await sleep_for(microseconds(random.below(200))));
         }

@@ -48,7 +48,8 @@ public:
     [[nodiscard]] RuntimeCore* get() const noexcept { return core_; }
     RuntimeCore& operator*() const noexcept { return *operator->(); }
     RuntimeCore* operator->() const noexcept {
-        SPARGIO_CHECK(core_ != nullptr, "a Runtime, RuntimeHandle, RemoteShard or SendTicket was used after it was moved from");
+        SPARGIO_CHECK(core_ != nullptr,
+                      "a Runtime, RuntimeHandle, RemoteShard or SendTicket was used after it was moved from");
         return core_;
     }
     explicit operator bool() const noexcept { return core_ != nullptr; }
