@@ -21,6 +21,8 @@
 #include <thread>
 #include <vector>
 
+#include "mpsc_ring.hpp"
+#include "spsc_ring.hpp"
 #include "steal_queue.hpp"
 #include "support/affinity.hpp"
 #include "support/environment.hpp"
@@ -180,6 +182,42 @@ void inbox_between_threads(benchmark::State& state) {
     });
 }
 BENCHMARK(inbox_between_threads)->Name("push_take_two_threads/inbox")->UseManualTime();
+
+/// As lanes are used: a batch is staged, published, noticed and taken.
+void spsc_ring(benchmark::State& state) {
+    const auto batch = static_cast<std::size_t>(state.range(0));
+    SpscRing<std::uint64_t> ring(64);
+    std::vector<std::uint64_t> taken(batch);
+    while (state.KeepRunningBatch(state.range(0))) {
+        benchmark::DoNotOptimize(ring.room(batch));
+        for (std::size_t i = 0; i < batch; ++i) {
+            ring.stage(i);
+        }
+        ring.publish();
+        benchmark::DoNotOptimize(ring.notice());
+        if (ring.take(taken.data(), batch) != batch || taken.back() != batch - 1) {
+            return expect(state, false);
+        }
+    }
+}
+BENCHMARK(spsc_ring)->Name("stage_take/spsc_ring")->Arg(1)->Arg(64);
+
+void mpsc_ring(benchmark::State& state) {
+    const auto batch = static_cast<std::size_t>(state.range(0));
+    MpscRing<std::uint64_t> ring(64);
+    std::vector<std::uint64_t> taken(batch);
+    while (state.KeepRunningBatch(state.range(0))) {
+        const auto reserved = ring.reserve(batch);
+        for (std::size_t i = 0; i < batch; ++i) {
+            ring.fill(reserved->first + i, i);
+        }
+        benchmark::DoNotOptimize(ring.notice());
+        if (ring.take(taken.data(), batch) != batch || taken.back() != batch - 1) {
+            return expect(state, false);
+        }
+    }
+}
+BENCHMARK(mpsc_ring)->Name("reserve_take/mpsc_ring")->Arg(1)->Arg(64);
 
 void steal_queue(benchmark::State& state) {
     auto items = numbered_items(64);

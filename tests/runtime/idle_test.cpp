@@ -44,6 +44,31 @@ TEST_P(IdleRuntime, UsesNoCpuAndAnswersWithinAMillisecond) {
     EXPECT_EQ(runtime.handle().stats_snapshot().late_wakes, 0U);
 }
 
+TEST_P(IdleRuntime, UsesNoCpuWhileTasksWaitForMessages) {
+    auto two = runtime(2);
+    const auto handle = two.handle();
+    const auto answer = []() -> Task<> {
+        for (;;) {
+            const auto event = co_await ShardCtx::current()->next_event();
+            EXPECT_TRUE(ShardCtx::current()->send_raw_nowait(event.from, 1, event.val).has_value());
+        }
+    };
+    handle.spawn_pinned(1, answer()).detach();
+    const auto play = []() -> Task<> {
+        for (std::uint32_t round = 0; round < 1000; ++round) {
+            EXPECT_TRUE(ShardCtx::current()->send_raw_nowait(1, 1, round).has_value());
+            const auto event = co_await ShardCtx::current()->next_event();
+            EXPECT_EQ(event.val, round);
+        }
+    };
+    handle.spawn_pinned(0, play()).get();
+    const auto before = cpu_time();
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+    EXPECT_LT(cpu_time() - before, milliseconds(sanitized ? 100 : 20));
+    handle.spawn_pinned(0, play()).get();
+    EXPECT_EQ(handle.stats_snapshot().late_wakes, 0U);
+}
+
 TEST_P(IdleRuntime, ALoneTaskThatYieldsIsNoLostWake) {
     auto two = builder(2).idle_spin(std::chrono::microseconds(0)).build();
     const auto handle = two.handle();
