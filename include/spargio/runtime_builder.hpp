@@ -42,7 +42,9 @@ public:
     /// Submission queue entries per shard, at least 1 (the kernel rounds up to a power of two, at most 32768). Default
     /// 256. The completion queue has four times as many. Halved, down to 64, while the kernel has no memory for it.
     RuntimeBuilder& ring_entries(std::uint32_t entries);
-    /// Messages per (target, source) pair, at least 1. Default 4096.
+    /// Messages per (target, source) pair that no task of the target has taken yet, 1 to 2^30; the next one is refused
+    /// with SendError::Backpressure. All threads that are no shard share one such queue per target. Default 4096. A
+    /// queue is made at the first send: 8 bytes per message (16 for foreign threads), touched as it is used.
     RuntimeBuilder& msg_ring_queue_capacity(std::size_t capacity);
     /// Stealable tasks that wait per shard, at least 1. Default 65536.
     RuntimeBuilder& stealable_queue_capacity(std::size_t capacity);
