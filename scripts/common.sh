@@ -79,6 +79,7 @@ spin             tests      spargio_has_command spin
 python3          tests      spargio_has_command python3
 libbenchmark-dev bench      spargio_has_header benchmark/benchmark.h
 libasio-dev      bench      spargio_has_header asio.hpp
+libtbb-dev       bench      spargio_has_header tbb/task_group.h
 clang            sanitizers spargio_has_command clang++
 $(spargio_sanitizer_package) sanitizers spargio_has_sanitizer_runtime
 clang-format     lint       spargio_has_command clang-format

@@ -35,12 +35,16 @@ public:
         }
     }
 
+    /// By the parent: whether all children have arrived, and it need not wait.
+    [[nodiscard]] bool done() const noexcept { return left_.load(std::memory_order_acquire) == 1; }
+
     /// Awaitable, by the parent.
     auto wait() {
         auto keep = [this](Handler parent) {
             parent_.emplace(std::move(parent));
             if (is_last()) {
-                asio::post(std::move(*parent_));
+                Handler last = std::move(*parent_);  // Off this object, which may end as soon as the parent runs.
+                asio::post(std::move(last));
             }
         };
         using Token = const asio::use_awaitable_t<Executor>&;
