@@ -5,9 +5,9 @@
 usage: scripts/bench_table.py FILE.json...
 
 Benchmarks are named workload/runtime. A figure is the median of its repetitions; "of Asio" is that median over the best
-median of the workload's Asio variants, in the same run; a target that spargio_io_uring has is shown with whether it was
-reached, and with the ratio where that is to something else. A missed target is no error. A benchmark that failed, or a
-file without benchmarks, is: exit status 1.
+median of the workload's Asio variants, in the same run; a target that spargio_io_uring or spargio_2 has is shown with
+whether it was reached, and with the ratio where that is to something else. A missed target is no error. A benchmark that
+failed, or a file without benchmarks, is: exit status 1.
 """
 import json
 import re
@@ -15,9 +15,10 @@ import sys
 from collections import defaultdict
 from statistics import median
 
-# What spargio_io_uring should reach: a ratio to the best of the runtimes whose names start so (in small letters), or a
-# bound in the workload's own unit.
-SUBJECT = "spargio_io_uring"
+# What spargio (in the variant that a workload has of these) should reach: a ratio to the best of the runtimes whose names
+# start so (in small letters), a ratio to the ideal, which on two CPUs is half of what one thread takes without a runtime,
+# or a bound in the workload's own unit.
+SUBJECTS = ("spargio_io_uring", "spargio_2")
 TARGETS = {
     "spawn_join_local": [("of Asio", 0.30), ("ns", 50)],
     "spawn_join_foreign": [("of Asio", 0.30)],
@@ -30,9 +31,17 @@ TARGETS = {
     "steady_one_way_send_drain": [("of asio_two_worker_batched_all", 0.50), ("ns", 8)],
     "cold_start_ping_pong": [("of Asio", 0.10), ("ns", 250_000)],
     "steady_ping_pong_rtt_parked": [("of raw", 1.15)],
+    "fanout_fanin_balanced": [("of serial", 0.55)],
+    "fanout_fanin_skewed": [("of serial", 0.80)],
+    "requests_at_once_uniform": [("of ideal", 1.02)],
+    "requests_at_once_skewed": [("of ideal", 1.02)],
+    "requests_in_turn_skewed": [("of ideal", 1.10)],
+    "spawn_many": [("of spargio_1", 1.00)],
 }
 # Counters that are the figure, in place of the time.
 COUNTERS = ("bytes", "percent")
+# Counters that are shown beside the figure: what parts of a batch took.
+PERCENTILES = ("p50_us", "p99_us")
 NANOSECONDS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
 # What Google Benchmark adds to a name to say how it was run.
 HOW_IT_RAN = re.compile(r"^(manual_time|real_time|process_time|threads:.*|iterations:.*|repeats:.*|min_time:.*)$")
@@ -83,14 +92,22 @@ def ratio_to(medians, runtime, other):
     return medians[runtime] / medians[other] if other and medians[other] > 0 else None
 
 
-def judge(workload, unit, medians):
+def ratio_of(kind, medians, runtime):
+    """`kind` is "of <runtimes>" or "of ideal"."""
+    if kind == "of ideal":
+        ratio = ratio_to(medians, runtime, best_of(medians, "serial"))
+        return None if ratio is None else 2 * ratio
+    return ratio_to(medians, runtime, best_of(medians, kind[3:].lower()))
+
+
+def judge(workload, runtime, unit, medians):
     verdicts = []
     for kind, bound in TARGETS.get(workload, []):
         if kind.startswith("of "):
-            measured = ratio_to(medians, SUBJECT, best_of(medians, kind[3:].lower()))
+            measured = ratio_of(kind, medians, runtime)
             target = f"{bound:.2f} {kind}"
         else:
-            measured = medians[SUBJECT] if kind == unit else None
+            measured = medians[runtime] if kind == unit else None
             target = show(bound, kind)
         if measured is None:
             continue
@@ -113,18 +130,31 @@ def print_environment(context):
         print(f"  {name + ':':<10} {value}")
 
 
+def show_percentiles(repetitions):
+    """repetitions: a dictionary each; the median of each percentile."""
+    shown = []
+    for counter in PERCENTILES:
+        values = [percentiles[counter] for percentiles in repetitions if counter in percentiles]
+        if values:
+            shown.append(f"{counter.removesuffix('_us')} {show(1e3 * median(values), 'ns')}")
+    return ", ".join(shown)
+
+
 def print_workload(workload, figures):
-    """figures: runtime -> ([values], unit)."""
-    medians = {runtime: median(values) for runtime, (values, _) in figures.items()}
+    """figures: runtime -> ([values], unit, [percentiles])."""
+    medians = {runtime: median(values) for runtime, (values, _, _) in figures.items()}
+    has_percentiles = any(show_percentiles(repetitions) for _, _, repetitions in figures.values())
     best = best_of(medians, "asio")
     width = max(20, *map(len, figures))
     print(f"\n{workload}")
-    for runtime, (values, unit) in figures.items():
+    for runtime, (values, unit, repetitions) in figures.items():
         ratio = ratio_to(medians, runtime, best)
         of_asio = "best Asio" if runtime == best else f"{show_ratio(ratio)} of Asio" if ratio is not None else ""
         spread = f"{show(min(values), unit)} .. {show(max(values), unit)}"
-        verdict = judge(workload, unit, medians) if runtime == SUBJECT else ""
-        row = f"  {runtime:<{width}} {show(medians[runtime], unit):>10}  {of_asio:>15}  {spread:<24}  {verdict}"
+        percentiles = f"{show_percentiles(repetitions):<28}  " if has_percentiles else ""
+        verdict = judge(workload, runtime, unit, medians) if runtime in SUBJECTS else ""
+        time = f"{show(medians[runtime], unit):>10}  {of_asio:>15}  {spread:<24}"
+        row = f"  {runtime:<{width}} {time}  {percentiles}{verdict}"
         print(row.rstrip())
 
 
@@ -144,8 +174,10 @@ def print_file(path):
             failures[f"{workload}/{runtime}: {entry.get('error_message')}"] = None
             continue
         value, unit = figure(entry)
-        workloads[workload].setdefault(runtime, ([], unit))[0].append(value)
-    print("\nmedian of the repetitions, ratio of medians, lowest .. highest, target")
+        values, _, repetitions = workloads[workload].setdefault(runtime, ([], unit, []))
+        values.append(value)
+        repetitions.append({counter: entry[counter] for counter in PERCENTILES if counter in entry})
+    print("\nmedian of the repetitions, ratio of medians, lowest .. highest, percentiles, target")
     for workload, figures in workloads.items():
         print_workload(workload, figures)
     if not workloads and not failures:
