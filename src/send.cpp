@@ -13,7 +13,6 @@ namespace spargio::detail {
 
 namespace {
 
-constexpr std::uint16_t kReservedTag = 0xFFFF;
 // A step that sends more than this lets its targets begin before it ends. Publishing costs some 70 ns where the target
 // is looking: about one per message.
 constexpr std::uint64_t kPublishAfter = 64;
@@ -87,7 +86,7 @@ SendOutcome send_messages(RuntimeCore& core, ShardId target, const RawMsg* messa
         return refused(SendError::Closed);
     }
     for (std::size_t i = 0; i < count; ++i) {
-        if (messages[i].tag == kReservedTag) {
+        if (messages[i].tag == reserved_tag) {
             return refused(SendError::InvalidTag);
         }
     }

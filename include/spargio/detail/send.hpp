@@ -13,6 +13,8 @@ namespace spargio::detail {
 
 class Receipts;
 
+inline constexpr std::uint16_t reserved_tag = 0xFFFF;  // SendError::InvalidTag
+
 struct SendOutcome {
     std::error_code error;         // Set if nothing was accepted, although something was offered.
     std::size_t count = 0;         // Accepted, from the front.
@@ -33,12 +35,11 @@ void flush_messages(RuntimeCore& core) noexcept;
 template <RingMsg M>
 SendOutcome send_encoded(RuntimeCore& core, ShardId target, const M* messages, std::size_t count) {
     constexpr std::size_t kChunk = 64;
-    constexpr std::uint16_t kReserved = 0xFFFF;
     RawMsg raw[kChunk];
     // All or nothing where a tag is reserved, as with untyped messages.
     for (std::size_t i = 0; i < count; ++i) {
         raw[0] = messages[i].encode();
-        if (raw[0].tag == kReserved) {
+        if (raw[0].tag == reserved_tag) {
             return send_messages(core, target, raw, 1);
         }
     }
