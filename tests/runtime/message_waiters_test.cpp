@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Who gets a message that has come and was not looked at yet, when one task waits and another one asks. (spec: M8)
+// Which of several tasks gets a message: those that wait, those that ask, those that are stopped. (spec: M8)
+#include <array>
 #include <cstdint>
+#include <system_error>
+#include <thread>
 #include <vector>
 
 #include "support/backend_test.hpp"
@@ -68,6 +71,85 @@ TEST_P(MessageWaiters, WhatIsLeftByASmallRoomIsForTheNext) {
     EXPECT_EQ(first.get(), (std::vector<std::uint32_t>{0, 1}));
     EXPECT_EQ(second.get(), (std::vector<std::uint32_t>{2}));
     EXPECT_EQ(third.get(), (std::vector<std::uint32_t>{3, 4}));
+}
+
+TEST_P(MessageWaiters, TheOneThatHasWaitedLongestGetsTheMessage) {
+    auto two = runtime(2);
+    std::vector<int> order;
+    std::vector<JoinHandle<>> tasks;
+    const auto wait = [](std::vector<int>& out, int number) -> Task<> {
+        const auto event = co_await ShardCtx::current()->next_event();
+        EXPECT_EQ(event.val, static_cast<std::uint32_t>(number));
+        out.push_back(number);
+    };
+    for (int i = 0; i < 5; ++i) {
+        tasks.push_back(two.handle().spawn_pinned(1, wait(order, i)));
+    }
+    finish_step(two.handle(), 1);
+    two.handle().spawn_pinned(1, [] { EXPECT_FALSE(ShardCtx::current()->try_next_event().has_value()); }).get();
+    const RemoteShard target = *two.handle().remote(1);
+    for (std::uint32_t i = 0; i < 5; ++i) {
+        EXPECT_TRUE(target.send_raw_nowait(1, i).has_value());
+    }
+    for (auto& task : tasks) {
+        task.get();
+    }
+    const std::vector<int> expected{0, 1, 2, 3, 4};
+    EXPECT_EQ(order, expected);
+}
+
+TEST_P(MessageWaiters, OneThatIsStoppedTakesNoMessageWithIt) {
+    auto two = runtime(2);
+    const NoLateWakes check(two.handle());
+    const RemoteShard target = *two.handle().remote(1);
+    for (unsigned round = 0; round < scaled(2000, 200); ++round) {
+        std::array<JoinHandle<bool>, 2> waiters{
+            two.handle().spawn_pinned(1,
+                                      []() -> Task<bool> {
+                                          try {
+                                              static_cast<void>(co_await ShardCtx::current()->next_event());
+                                              co_return true;
+                                          } catch (const std::system_error& error) {
+                                              EXPECT_EQ(error.code(), std::errc::operation_canceled);
+                                              co_return false;
+                                          }
+                                      }),
+            two.handle().spawn_pinned(1, []() -> Task<bool> {
+                static_cast<void>(co_await ShardCtx::current()->next_event());
+                co_return true;
+            })};
+        if (round % 2 == 0) {
+            finish_step(two.handle(), 1);
+        }
+        std::thread stopper([&] { waiters[0].request_stop(); });
+        EXPECT_TRUE(target.send_raw_nowait(1, 1).has_value());
+        stopper.join();
+        const bool first = waiters[0].get();
+        if (first) {
+            EXPECT_TRUE(target.send_raw_nowait(1, 1).has_value());
+        }
+        EXPECT_TRUE(waiters[1].get()) << "the message was lost with the stopped waiter";
+    }
+    const auto stats = two.handle().stats_snapshot();
+    EXPECT_EQ(stats.ring_msgs_submitted, stats.ring_msgs_completed);
+}
+
+TEST_P(MessageWaiters, OneThatIsStoppedBeforeLeavesTheMessageForOthers) {
+    auto one = runtime(1);
+    Event begun;
+    Event go_on;
+    auto task = one.handle().spawn_pinned(0, [&]() -> Task<> {
+        EXPECT_TRUE(ShardCtx::current()->send_raw_nowait(0, 1, 1).has_value());
+        ShardCtx::current()->flush();
+        begun.set();
+        go_on.wait();
+        EXPECT_THROW(static_cast<void>(co_await ShardCtx::current()->next_event()), std::system_error);
+        EXPECT_TRUE(ShardCtx::current()->try_next_event().has_value()) << "it was left for others";
+    });
+    begun.wait();
+    task.request_stop();
+    go_on.set();
+    task.get();
 }
 
 }  // namespace
