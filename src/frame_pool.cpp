@@ -31,13 +31,13 @@ constinit thread_local ThreadCache cache;
 namespace {
 
 /// Batches that one thread had too many of. Bounded: what is beyond goes back to the allocator. Never destroyed:
-/// threads may free frames while the process ends. Nobody waits for a lock: the allocator is always an answer, and in a
-/// child after fork() a lock may be held by a thread that is not there.
+/// threads may free frames while the process ends. Nobody blocks on a lock: a holder is done in some 20 ns or is not
+/// running, and then the allocator is the answer. In a child after fork() it may be a thread that is not there.
 class SharedStore {
 public:
     [[nodiscard]] bool give(std::size_t size_class, FreeBlock* batch) noexcept {
         Shelf& shelf = shelves_[size_class];
-        const std::unique_lock lock(shelf.mutex, std::try_to_lock);
+        const std::unique_lock lock = try_lock(shelf);
         if (!lock) {
             return false;
         }
@@ -57,7 +57,7 @@ public:
         if (shelf.batches.load(std::memory_order_relaxed) == 0) {
             return nullptr;
         }
-        const std::unique_lock lock(shelf.mutex, std::try_to_lock);
+        const std::unique_lock lock = try_lock(shelf);
         if (!lock) {
             return nullptr;
         }
@@ -79,6 +79,18 @@ private:
         FreeBlock* head = nullptr;
         atomic<std::uint32_t> batches{0};  // Written under the lock; the look without it orders nothing.
     };
+
+    /// A single try would fail whenever two threads are here at once, and send a batch to the allocator each time.
+    [[nodiscard]] static std::unique_lock<std::mutex> try_lock(Shelf& shelf) noexcept {
+        std::unique_lock lock(shelf.mutex, std::try_to_lock);
+        for (int tries = 1; !lock && tries < max_tries; ++tries) {
+            cpu_relax();
+            static_cast<void>(lock.try_lock());
+        }
+        return lock;
+    }
+    static constexpr int max_tries = 100;
+
     std::array<Shelf, classes> shelves_;
 };
 
