@@ -25,7 +25,7 @@ LAYERS = [
     # Structures: each is understood, and tested, by itself.
     (1, "", DETAIL, "core_ref frame_pool inbox park_state stop_link timer_queue work_item"),
     (1, "", "src/", "adaptive_spin.hpp counter.hpp dirty_set.hpp frame_cache.hpp frame_pool.cpp futex.hpp mpsc_ring.hpp"),
-    (1, "", "src/", "shutdown_sync.hpp spsc_ring.hpp steal_queue.hpp stop_link.hpp stop_link.cpp threads.hpp"),
+    (1, "", "src/", "shutdown_sync.hpp spsc_ring.hpp steal_deque.hpp steal_queue.hpp stop_link.hpp stop_link.cpp threads.hpp"),
     # Tasks on one side, the kernel's ring on the other.
     (2, "task", PUBLIC, "spawnable task"),
     (2, "task", DETAIL, "event_wait join result_slot shard_wait sleep_wait task_header ticket_wait"),
