@@ -9,6 +9,7 @@ set(spargio_sources
     src/cpu_count.cpp
     src/error.cpp
     src/frame_pool.cpp
+    src/idle.cpp
     src/join.cpp
     src/mailbox.cpp
     src/message.cpp
@@ -25,6 +26,7 @@ set(spargio_sources
     src/shutdown.cpp
     src/sleep.cpp
     src/stats.cpp
+    src/steal.cpp
     src/stop_link.cpp
     src/task_header.cpp
     src/task_step.cpp

@@ -34,7 +34,8 @@ LAYERS = [
     # The machine: shards, what they wait on, and what a runtime shares.
     (3, "", "src/", "blocking_pool.hpp blocking_pool.cpp driver.hpp mailbox.cpp queue_driver.hpp queue_driver.cpp receipts.cpp"),
     (3, "", "src/", "uring_driver.hpp uring_driver.cpp runtime_core.hpp runtime_core.cpp scheduler.hpp"),
-    (3, "", "src/", "shard.hpp shard_wait.hpp shard_wait.cpp join.cpp shutdown.cpp task_header.cpp task_step.cpp worker_loop.cpp"),
+    (3, "", "src/", "shard.hpp shard_wait.hpp shard_wait.cpp idle.cpp join.cpp shutdown.cpp steal.cpp task_header.cpp task_step.cpp"),
+    (3, "", "src/", "worker_loop.cpp"),
     # What a user holds. native_lane.hpp is the handle alone; its operations will stand above.
     (4, "", PUBLIC, "join_handle message native_lane run runtime runtime_builder"),
     (4, "", PUBLIC, "runtime_handle shard_ctx this_task time"),

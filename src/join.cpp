@@ -82,6 +82,7 @@ void cancel_join(Wait* base, TaskHeader* root) noexcept {
 
 bool join_suspend(JoinWait& wait, TaskHeader* joiner) noexcept {
     wait.root = joiner;
+    list_before_suspending(joiner);
     joiner->awaits_completer = true;
     if (!joiner->stop.arm(&wait)) {
         joiner->awaits_completer = false;

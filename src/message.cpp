@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "runtime_core.hpp"
+#include "scheduler.hpp"
 #include "shard.hpp"
 #include "spargio/detail/join.hpp"
 #include "spargio/shard_ctx.hpp"
@@ -48,6 +49,7 @@ bool event_suspend(EventWait& wait, TaskHeader* root) {
         }
     }
     wait.root = root;
+    list_before_suspending(root);
     if (!root->stop.arm(&wait)) {
         wait.error = std::errc::operation_canceled;
         return false;

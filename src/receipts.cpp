@@ -120,6 +120,7 @@ bool ticket_suspend(TicketWait& wait, TaskHeader* root) noexcept {
         return false;
     }
     wait.root = root;
+    list_before_suspending(root);
     root->awaits_completer = true;
     if (wait.receipts->enter(wait)) {
         return true;

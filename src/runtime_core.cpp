@@ -302,9 +302,9 @@ RuntimeStats RuntimeCore::stats() const {
         const auto& counters = shard->counters;
         const auto begun = counters.begun_pinned.get();  // Before the spawns, for the same reason.
         const auto pinned = shard->pinned_accepted();
-        stats.shard_command_depths.push_back((pinned > begun ? pinned - begun : 0) + shard->stealable.size());
+        stats.shard_command_depths.push_back((pinned > begun ? pinned - begun : 0) + shard->stealable_waiting());
         stats.spawn_pinned_submitted += pinned;
-        stats.spawn_stealable_submitted += shard->stealable.accepted();
+        stats.spawn_stealable_submitted += shard->stealable_accepted();
         stats.stealable_executed += counters.stealable_executed.get();
         stats.stealable_stolen += counters.stealable_stolen.get();
         stats.doorbells_rung += counters.doorbells_rung.get();
@@ -338,7 +338,7 @@ std::uint64_t RuntimeCore::live_tasks() const noexcept {
         }
         std::uint64_t accepted = overflow.accepted();
         for (const auto& shard : shards) {
-            accepted += shard->pinned_accepted() + shard->stealable.accepted();
+            accepted += shard->pinned_accepted() + shard->stealable_accepted();
         }
         least = std::min(least, accepted > ended ? accepted - ended : 0);
     }

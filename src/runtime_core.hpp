@@ -53,17 +53,21 @@ public:
 
     [[nodiscard]] RuntimeStats stats() const;
 
+    /// Whether a stealable task waits anywhere. Any thread; src/steal.cpp.
+    [[nodiscard]] bool something_to_steal() const noexcept;
+
     const std::uint64_t id;
     const RuntimeOptions options;
     BackendKind backend = BackendKind::Queue;  // Written before the first shard runs a task.
     Capabilities capabilities;                 // The same.
     std::vector<std::unique_ptr<Shard>> shards;
     BlockingPool blocking;
-    StealQueue overflow;  // Stealable spawns of tasks whose shard's queue is full.
+    StealQueue overflow;  // What did not fit into the deque of its shard.
 
-    // Shards that look for work without having any. A waker that reads more than 0 wakes nobody: the searcher, when it
-    // gives up, decrements and then looks at every queue once more. Sequentially consistent, with StealQueue::size().
-    alignas(cache_line) atomic<std::uint32_t> searching{0};
+    // A shard looks for work without having any; one at a time. A waker that reads true wakes nobody, and a shard that
+    // parks leaves stealable work alone: the searcher, when it gives up, clears this and then looks at every queue once
+    // more. Sequentially consistent, with the sizes of the queues. (tests/models/steal.pml)
+    alignas(cache_line) atomic<bool> searching{false};
     // Shards whose park state may be Parked; lets a waker skip the look at each of them. Same handshake.
     atomic<std::uint32_t> parked{0};
 

@@ -68,10 +68,10 @@ Shard& least_loaded(RuntimeCore& core) noexcept {
     const auto count = core.shards.size();
     const auto start = core.steal_cursor.fetch_add(1, std::memory_order_relaxed);
     Shard* best = core.shards[start % count].get();
-    auto best_size = best->stealable.size();
+    auto best_size = best->stealable_waiting();
     for (std::size_t i = 1; i < count && i < 4; ++i) {
         Shard* other = core.shards[(start + i) % count].get();
-        const auto size = other->stealable.size();
+        const auto size = other->stealable_waiting();
         if (size < best_size || (size == best_size && other->park_state.is_parked() && !best->park_state.is_parked())) {
             best = other;
             best_size = size;
@@ -80,16 +80,27 @@ Shard& least_loaded(RuntimeCore& core) noexcept {
     return *best;
 }
 
+StealQueue::Offer offer_stealable(Shard& queue, TaskHeader* task) noexcept {
+    const auto bound = queue.core->options.stealable_queue_capacity;
+    const auto in_deque = queue.deque.size();
+    return queue.stealable.offer(task, bound > in_deque ? bound - in_deque : 0);
+}
+
 void submit_stealable(RuntimeCore& core, Shard& first, Shard* here, TaskHeader* task, bool any_queue) noexcept {
     place(task, TaskKind::Stealable);
     task->owner.executor = &first;
-    const auto bound = core.options.stealable_queue_capacity;
+    if (here == &first) {
+        here->counters.spawned_stealable.add();
+        here->put_stealable(task);
+        wake_one_for_stealing(core, here);
+        return;
+    }
     Shard* queue = &first;
-    auto offer = queue->stealable.offer(task, bound);
-    if (any_queue && here == nullptr) {
+    auto offer = offer_stealable(*queue, task);
+    if (any_queue) {
         for (std::size_t i = 0; offer == StealQueue::Offer::Full && i < core.shards.size(); ++i) {
             queue = core.shards[i].get();
-            offer = queue->stealable.offer(task, bound);
+            offer = offer_stealable(*queue, task);
         }
     }
     if (offer == StealQueue::Offer::Full && here != nullptr) {
@@ -198,7 +209,7 @@ bool wake_shard(Shard& target, Shard* here) noexcept {
 }
 
 void wake_one_for_stealing(RuntimeCore& core, Shard* here) noexcept {
-    if (core.parked.load(std::memory_order_seq_cst) == 0 || core.searching.load(std::memory_order_seq_cst) != 0) {
+    if (core.parked.load(std::memory_order_seq_cst) == 0 || core.searching.load(std::memory_order_seq_cst)) {
         return;
     }
     const auto count = core.shards.size();
@@ -218,10 +229,14 @@ void schedule(TaskHeader* root) noexcept {
     const CoreRef keep(home.core);
     Shard* here = shard_in(*home.core);
     if (root->kind == TaskKind::Stealable && !home.core->closing()) {
-        Shard& queue = here != nullptr ? *here : home;
-        queue.stealable.put(root);
-        if (&queue == here || !wake_shard(queue, here)) {
+        if (here != nullptr) {
+            here->put_stealable(root);
             wake_one_for_stealing(*keep, here);
+        } else {
+            home.stealable.put(root);
+            if (!wake_shard(home, here)) {
+                wake_one_for_stealing(*keep, here);
+            }
         }
     } else if (here == &home) {
         home.ready.push_back(root);
@@ -236,12 +251,14 @@ void schedule_here(TaskHeader* root, Shard& here) noexcept {
         return;
     }
     here.stealable.put(root);
-    if (!here.ready.empty() || here.stealable.size() > 1) {
+    // Alone it needs no other shard: it runs here next, see Shard::next_item().
+    if (!here.ready.empty() || here.stealable.size() > 1 || here.deque.size() != 0 || here.core->overflow.size() != 0) {
         wake_one_for_stealing(*here.core, &here);
     }
 }
 
 void yield_task(TaskHeader* root) noexcept {
+    list_before_suspending(root);
     schedule_here(root, static_cast<Shard&>(*root->owner.executor));
 }
 
@@ -256,6 +273,7 @@ bool move_task(TaskHeader* root, ShardId target, std::error_code& error) noexcep
         return false;
     }
     Shard& there = *core.shards[target];
+    list_before_suspending(root);
     root->owner.executor = &there;
     // The core is safe: this shard is inside a step, so a shutdown waits for it.
     if (there.inbox.push(root) == Push::WasEmpty) {

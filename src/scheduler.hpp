@@ -29,6 +29,10 @@ void schedule(TaskHeader* root) noexcept;
 /// to do than the root.
 void schedule_here(TaskHeader* root, Shard& here) noexcept;
 
+/// Before a root suspends for whoever may resume it: takes it into its shard's list of live tasks, if it is in none.
+/// The root's step, before it is queued or its wait is armed.
+void list_before_suspending(TaskHeader* root) noexcept;
+
 /// Wakes a shard if it sleeps; whether it did. `here` is the calling shard of the same runtime, or null.
 bool wake_shard(Shard& target, Shard* here) noexcept;
 

@@ -2,12 +2,23 @@
 // Shard and ShardCtx: construction and what a task may ask.
 #include "shard.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <stdexcept>
 
 namespace spargio::detail {
 
+namespace {
+
+// What a busy shard makes beyond that goes to the shared queue: enough for each thief to find something, and for a tree
+// of forks; 8 KiB.
+constexpr std::size_t kMostInDeque = 1024;
+
+}  // namespace
+
 Shard::Shard(RuntimeCore& runtime, ShardId number)
     : id(number),
+      deque(std::bit_floor(std::min(runtime.options.stealable_queue_capacity, kMostInDeque))),
       mailbox(*runtime.options.shards, runtime.options.msg_ring_queue_capacity),
       ctx(this),
       spin_(runtime.options.idle_spin.value_or(std::chrono::microseconds(0))),

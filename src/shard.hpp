@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 
 #include "adaptive_spin.hpp"
 #include "counter.hpp"
@@ -20,6 +21,7 @@
 #include "spargio/detail/work_item.hpp"
 #include "spargio/shard_ctx.hpp"
 #include "spargio/shard_id.hpp"
+#include "steal_deque.hpp"
 #include "steal_queue.hpp"
 
 namespace spargio::detail {
@@ -27,6 +29,7 @@ namespace spargio::detail {
 /// Written by the shard's thread only, read by stats_snapshot().
 struct ShardCounters {
     Counter spawned_pinned;      // Accepted pinned spawns of this shard for itself.
+    Counter spawned_stealable;   // Accepted stealable spawns of this shard, forks among them.
     Counter begun_pinned;        // Pinned tasks whose first step ran here, or that were destroyed before it.
     Counter ended;               // Tasks that ended here, destroyed ones included.
     Counter stealable_executed;  // Stealable tasks whose first step ran here.
@@ -53,7 +56,8 @@ public:
     const ShardId id;
     Inbox inbox;
     ParkState park_state;
-    StealQueue stealable;
+    StealQueue stealable;  // Stealable tasks from other threads, and those that yielded: oldest first.
+    StealDeque deque;  // Stealable tasks that steps of this shard have made or woken; its owner's end is this thread.
     std::unique_ptr<Driver> driver;  // Set before start() returns, until all threads are joined.
     // The shutdown's flag: a part of what a parking shard looks at, so it is sequentially consistent like the queues.
     atomic<bool> stopping{false};
@@ -85,11 +89,21 @@ public:
     [[nodiscard]] std::uint64_t pinned_accepted() const noexcept {
         return counters.spawned_pinned.get() + inbox.accepted();
     }
+    /// The same of stealable ones, but for what another shard accepted.
+    [[nodiscard]] std::uint64_t stealable_accepted() const noexcept {
+        return counters.spawned_stealable.get() + stealable.accepted();
+    }
+    /// Stealable tasks that wait here. Any thread.
+    [[nodiscard]] std::size_t stealable_waiting() const noexcept { return stealable.size() + deque.size(); }
 
-    /// Before a task's first step, and after its last: counts it, and takes it into the lists that a shutdown walks, or
-    /// out of them. A pinned task is listed (list()) only when its first step has left it suspended: until then nobody
-    /// but this shard can reach it, and a shutdown waits for the end of the step.
-    void begin(TaskHeader* task) noexcept;
+    /// A stealable task that was accepted long ago, or may not be refused, where thieves find it: the newest of the
+    /// deque, or, when that is full, of the shared queue. The caller owes the wake. This shard's thread.
+    void put_stealable(WorkItem* item) noexcept;
+
+    /// Before a task's first step, and after its last: counts it. Most tasks end in their first step; those that are
+    /// about to suspend are taken into the lists that a shutdown walks (list_before_suspending()), and out of them at
+    /// the end. Until then nobody but this shard can reach a task, and a shutdown waits for the end of the step.
+    void begin(const TaskHeader* task) noexcept;
     void list(TaskHeader* task) noexcept;
     void count_end(TaskHeader* task) noexcept;
 
@@ -105,20 +119,30 @@ private:
     void wait_for_arrivals() noexcept;
 
     // src/worker_loop.cpp
+    [[nodiscard]] bool something_of_its_own() const noexcept;
     void run_items() noexcept;
     [[nodiscard]] WorkItem* next_item(unsigned turn) noexcept;
+    [[nodiscard]] WorkItem* longest_waiting() noexcept;
     void take_arrivals() noexcept;
     void fire_timers() noexcept;
+
+    // src/idle.cpp
     void idle() noexcept;
-    [[nodiscard]] bool steal() noexcept;
     [[nodiscard]] bool something_arrived() noexcept;
-    [[nodiscard]] bool something_to_do() noexcept;
-    [[nodiscard]] bool something_to_steal() const noexcept;
+    [[nodiscard]] bool something_to_do(bool searcher) noexcept;
     void park() noexcept;
     void look_for_lost_wakes() noexcept;
     void resume_from_park() noexcept;
 
+    // src/steal.cpp
+    [[nodiscard]] bool steal() noexcept;
+    [[nodiscard]] bool steal_from(Shard& victim) noexcept;
+    [[nodiscard]] WorkItem* take_overflow() noexcept;
+    [[nodiscard]] WorkItem* keep(std::span<WorkItem* const> batch) noexcept;
+
     WorkItem* stolen_ = nullptr;  // Runs next; between a steal and the next turn only.
+    std::uint64_t turns_ = 0;
+    clock::time_point oldest_taken_{};  // When the deque's oldest had its turn last.
     AdaptiveSpin spin_;
     RandomSource random_;
 };

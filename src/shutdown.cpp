@@ -97,6 +97,9 @@ void RuntimeCore::collect_tasks() noexcept {
         while (WorkItem* item = shard->stealable.pop()) {
             queue_up(*shard, item);
         }
+        while (WorkItem* item = shard->deque.steal()) {  // Not the owner's end: that is another thread's.
+            queue_up(*shard, item);
+        }
     }
     while (WorkItem* item = overflow.pop()) {
         queue_up(*shards.front(), item);

@@ -2,6 +2,7 @@
 // Sleeps, and a task's stop token.
 #include <new>
 
+#include "scheduler.hpp"
 #include "shard.hpp"
 #include "spargio/this_task.hpp"
 #include "spargio/time.hpp"
@@ -36,6 +37,7 @@ bool sleep_suspend(SleepWait& wait, TaskHeader* root) noexcept {
         wait.error = std::errc::not_enough_memory;
         return false;
     }
+    list_before_suspending(root);
     if (!root->stop.arm(&wait)) {
         shard.timers.remove(&wait);
         wait.error = std::errc::operation_canceled;

@@ -18,24 +18,18 @@ constexpr int kChain = 32;
 TaskHeader* resume(TaskHeader* root, Shard& shard) noexcept {
     root->owner.executor = &shard;
     root->awaits_completer = false;
-    // A pinned task stays where it is, so it can be listed after its first step, which most tasks do not survive.
-    const bool list_it = !root->listed && root->kind == TaskKind::Pinned;
     if (!root->listed) {
         shard.begin(root);
     }
     auto frame = std::coroutine_handle<>::from_address(root->link.leaf);
-    // From here on a stealable root may be anywhere, or gone; only `shard.ended` says that it has ended in this step.
+    // From here on the root may be anywhere, or gone; only `shard.ended` says that it has ended in this step.
     frame.resume();
     while (shard.trampoline != nullptr) {
         frame = std::coroutine_handle<>::from_address(std::exchange(shard.trampoline, nullptr));
         frame.resume();
     }
     shard.inline_depth = 0;
-    TaskHeader* ended = std::exchange(shard.ended, nullptr);
-    if (ended == nullptr && list_it) {
-        shard.list(root);
-    }
-    return ended;
+    return std::exchange(shard.ended, nullptr);
 }
 
 /// A step, and the end of the root if it was the last. Returns a joiner that is to go on here and now, or null.
@@ -76,14 +70,15 @@ void run_task_step(TaskHeader* task, Shard& shard) noexcept {
     }
 }
 
-void Shard::begin(TaskHeader* task) noexcept {
-    if (task->kind == TaskKind::Pinned) {
-        counters.begun_pinned.add();
-        return;
+void Shard::begin(const TaskHeader* task) noexcept {
+    Counter& begun = task->kind == TaskKind::Pinned ? counters.begun_pinned : counters.stealable_executed;
+    begun.add();
+}
+
+void list_before_suspending(TaskHeader* root) noexcept {
+    if (!root->listed) {
+        static_cast<Shard&>(*root->owner.executor).list(root);
     }
-    counters.stealable_executed.add();
-    task->home = id;
-    list(task);
 }
 
 void Shard::list(TaskHeader* task) noexcept {
@@ -92,6 +87,7 @@ void Shard::list(TaskHeader* task) noexcept {
         pinned_live.insert(task);
         return;
     }
+    task->home = id;
     const std::lock_guard lock(stealable_live_mutex);
     stealable_live.insert(task);
 }

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// A shard without work: it looks for some, spins, sleeps. src/DESIGN.md, "Stealing"; tests/models/steal.pml.
+#include <chrono>
+
+#include "scheduler.hpp"
+#include "shard.hpp"
+
+namespace spargio::detail {
+
+namespace {
+
+constexpr auto kSafetyTimeout = std::chrono::milliseconds(500);
+constexpr auto kLateBell = std::chrono::milliseconds(10);
+
+}  // namespace
+
+/// Nothing of its own to do: look for work of others, spin for a while if that has paid lately, then sleep.
+void Shard::idle() noexcept {
+    if (spin_.glance([this] { return something_arrived(); })) {
+        return;  // An answer, most likely. Nobody has counted on this shard as a searcher.
+    }
+    // One searches, the others sleep: it wakes the next of them when it has found something.
+    bool found = false;
+    if (!core->searching.exchange(true, std::memory_order_seq_cst)) {
+        found = steal() || spin_.spin([this] { return something_to_do(true); });
+        core->searching.store(false, std::memory_order_seq_cst);
+    }
+    if (!found) {
+        park();
+    }
+    // While this shard searched, or was the one that a waker chose, nobody else was woken. It may have found something
+    // else to do meanwhile: what it does not take now, another shard must.
+    if (ready.empty() && stolen_ == nullptr) {
+        static_cast<void>(steal());
+    }
+    if (core->something_to_steal()) {
+        wake_one_for_stealing(*core, this);
+    }
+}
+
+bool Shard::something_arrived() noexcept {
+    return !inbox.empty() || mailbox.anything_new() || mailbox.deliverable() || driver->has_completions();
+}
+
+bool Shard::something_to_do(bool searcher) noexcept {
+    if (something_arrived() || stopping.load(std::memory_order_seq_cst) ||
+        (!timers.empty() && timers.next_due() <= clock::now())) {
+        return true;
+    }
+    // What another shard searches for is its affair: when it gives up it looks once more, and wakes us if need be.
+    return (searcher || !core->searching.load(std::memory_order_seq_cst)) && core->something_to_steal();
+}
+
+/// The sleep handshake (park_state.hpp): say that we sleep, look once more, sleep.
+void Shard::park() noexcept {
+    core->parked.fetch_add(1, std::memory_order_seq_cst);
+    park_state.prepare();
+    if (!something_to_do(false)) {
+        counters.parks.add();
+        const auto asleep = clock::now();
+        const auto safety = asleep + kSafetyTimeout;
+        const auto deadline = timers.next_due() < safety ? timers.next_due() : safety;
+        driver->wait(deadline);
+        if (clock::now() >= safety) {
+            look_for_lost_wakes();
+        }
+        spin_.slept(clock::now() - asleep);
+    }
+    resume_from_park();
+}
+
+/// The safety time-out is over. If there is work, and nobody has taken the duty to wake us, a waker may stand between
+/// its push and its bell, or somebody else is about to take the work. If neither comes now, a wake was lost: the one
+/// thing that must not happen.
+void Shard::look_for_lost_wakes() noexcept {
+    const bool pushed = !inbox.empty() || mailbox.anything_new();
+    const auto taken = [this] {
+        std::uint64_t sum = core->overflow.taken();
+        for (const auto& shard : core->shards) {
+            sum += shard->stealable.taken() + shard->deque.taken();
+        }
+        return sum;
+    };
+    const auto taken_before = taken();
+    const bool waiting = core->something_to_steal();
+    if (!park_state.is_parked() || (!pushed && !waiting)) {
+        return;
+    }
+    const auto patience = clock::now() + kLateBell;
+    while (park_state.is_parked() && clock::now() < patience) {
+        if (timers.next_due() < patience || driver->has_completions()) {
+            return;  // There is something else to do: what waits is found with it.
+        }
+        driver->wait(patience);
+    }
+    if (park_state.is_parked() && (pushed || (core->something_to_steal() && taken() == taken_before))) {
+        counters.late_wakes.add();
+    }
+}
+
+void Shard::resume_from_park() noexcept {
+    if (park_state.resume() == ParkState::Woken::Notified) {
+        driver->expect_bell();
+    }
+    core->parked.fetch_sub(1, std::memory_order_seq_cst);
+}
+
+}  // namespace spargio::detail
