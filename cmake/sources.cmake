@@ -8,6 +8,7 @@ set(spargio_sources
     src/capabilities.cpp
     src/cpu_count.cpp
     src/error.cpp
+    src/fork.cpp
     src/frame_pool.cpp
     src/idle.cpp
     src/join.cpp
@@ -42,6 +43,7 @@ set(spargio_headers
     include/spargio/detail/atomic.hpp
     include/spargio/detail/core_ref.hpp
     include/spargio/detail/event_wait.hpp
+    include/spargio/detail/fork.hpp
     include/spargio/detail/frame_pool.hpp
     include/spargio/detail/inbox.hpp
     include/spargio/detail/join.hpp
@@ -60,6 +62,7 @@ set(spargio_headers
     include/spargio/detail/work_item.hpp
     include/spargio/error.hpp
     include/spargio/event.hpp
+    include/spargio/fork_join.hpp
     include/spargio/join_handle.hpp
     include/spargio/message.hpp
     include/spargio/native_lane.hpp

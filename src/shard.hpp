@@ -64,6 +64,7 @@ public:
 
     // The shard's thread.
     WorkList ready;
+    TaskHeader* next = nullptr;    // Set in a step, to run as soon as it has ended. Nobody else sees it.
     Mailbox mailbox;               // But for what its sources call.
     Lane* unpublished = nullptr;   // The lanes that hold staged messages of this shard.
     bool bells_to_settle = false;  // A bell was rung since the last flush().
@@ -100,12 +101,16 @@ public:
     /// deque, or, when that is full, of the shared queue. The caller owes the wake. This shard's thread.
     void put_stealable(WorkItem* item) noexcept;
 
-    /// Before a task's first step, and after its last: counts it. Most tasks end in their first step; those that are
-    /// about to suspend are taken into the lists that a shutdown walks (list_before_suspending()), and out of them at
-    /// the end. Until then nobody but this shard can reach a task, and a shutdown waits for the end of the step.
-    void begin(const TaskHeader* task) noexcept;
+    void count_begin(const TaskHeader* task) noexcept {
+        Counter& begun = task->kind == TaskKind::Pinned ? counters.begun_pinned : counters.stealable_executed;
+        begun.add();
+    }
+    /// Most tasks end in their first step. Those that are about to suspend are taken into the lists that a shutdown
+    /// walks (list_before_suspending()), and out of them at their end; until then nobody but this shard can reach a
+    /// task, and a shutdown waits for the end of the step. One that waits for its forked children needs no list: they
+    /// lead to it.
     void list(TaskHeader* task) noexcept;
-    void count_end(TaskHeader* task) noexcept;
+    void unlist(TaskHeader* task) noexcept;
 
     /// src/send.cpp: lets the targets see what this shard has staged, and wakes them.
     void publish(Lane& lane) noexcept;

@@ -10,6 +10,7 @@
 #include "scheduler.hpp"
 #include "shard.hpp"
 #include "shard_wait.hpp"
+#include "spargio/detail/fork.hpp"
 #include "spargio/detail/join.hpp"
 #include "spargio/detail/sleep_wait.hpp"
 
@@ -17,7 +18,7 @@ namespace spargio::detail {
 
 namespace {
 
-/// What a root waits for, if a join or a ticket and nobody has come to end it; null otherwise.
+/// What a root waits for, if a join, a fork or a ticket and nobody has come to end it; null otherwise.
 Wait* armed_wait(TaskHeader* root) noexcept {
     return root->awaits_completer ? root->stop.armed() : nullptr;
 }
@@ -30,6 +31,11 @@ JoinWait* as_join(Wait* wait) noexcept {
 bool joins_own_runtime(const TaskHeader* root, Wait* wait) noexcept {
     const JoinWait* join = as_join(wait);
     return join != nullptr && join->runtime == core_id(root->owner.executor->core);
+}
+
+/// The same, or a fork.
+bool ends_with_runtime(const TaskHeader* root, Wait* wait) noexcept {
+    return wait->cancel == &cancel_fork || joins_own_runtime(root, wait);
 }
 
 /// Takes a root back from a child, or from a target shard, that need not end. False: the completer or a canceller has
@@ -51,32 +57,68 @@ bool withdraw(TaskHeader* root, Wait* wait) noexcept {
     return taken_back || handed_over;
 }
 
-/// Joins may form a ring, in which everybody waits for ever: open it at one place. A task joins one other and is joined
-/// by one, so a walk that comes back comes back to its start.
-void open_ring(TaskHeader* start) noexcept {
-    if (start->visited) {
-        return;
+/// The task that waits for this one, in its header's queue link, which is free: it is in no queue.
+TaskHeader* waiter_of(const TaskHeader* task) noexcept {
+    return static_cast<TaskHeader*>(task->next);
+}
+
+/// Tells the task it waits for, if this shutdown ends that one, who waits; and who waits for it, if it was forked.
+void note_waiters(TaskHeader* task) noexcept {
+    if (task->forked) {
+        task->next = fork_of(task)->root;
     }
-    const auto next = [](TaskHeader* root) noexcept -> TaskHeader* {
-        Wait* wait = armed_wait(root);
-        if (!joins_own_runtime(root, wait)) {
-            return nullptr;
-        }
+    Wait* wait = armed_wait(task);
+    if (joins_own_runtime(task, wait)) {
         TaskHeader* child = as_join(wait)->child;
         // A blocking job joins nobody, and its thread may be running: not ours to mark.
-        return child->kind != TaskKind::Blocking ? child : nullptr;
-    };
-    TaskHeader* end = start;
-    while (end != nullptr && !end->visited) {
-        end->visited = true;
-        end = next(end);
+        if (child->kind != TaskKind::Blocking) {
+            child->next = task;
+        }
     }
-    if (end == start && withdraw(start, armed_wait(start))) {
-        start->awaits_completer = false;
+}
+
+/// Tasks that wait for each other may form a ring, in which everybody waits for ever: open it at one place. A task is
+/// waited for by one other at most, but a parent waits for many: so walk from those that are waited for to those that
+/// wait. A ring has a join in it, since a forked child is younger than its parent.
+void open_ring(TaskHeader* start) noexcept {
+    TaskHeader* end = start;
+    std::size_t steps = 0;
+    for (; end != nullptr && !end->visited; ++steps) {
+        end->visited = true;
+        end = waiter_of(end);
+    }
+    // It met its own way again, or that of an earlier walk, whose ring, if there is one, is open already.
+    TaskHeader* task = start;
+    for (; task != end && steps != 0; --steps) {
+        task = waiter_of(task);
+    }
+    if (end == nullptr || steps == 0) {
+        return;
+    }
+    while (as_join(armed_wait(waiter_of(task))) == nullptr) {
+        task = waiter_of(task);
+    }
+    TaskHeader* joiner = waiter_of(task);
+    if (withdraw(joiner, armed_wait(joiner))) {
+        joiner->awaits_completer = false;
     }
 }
 
 }  // namespace
+
+/// A task that waits for forked children is in no list: each of them leads to it, and it has one at least that has not
+/// ended. The same for its own parent.
+void find_parents(TaskHeader* child) noexcept {
+    while (child->forked) {
+        TaskHeader* parent = fork_of(child)->root;
+        if (parent->listed) {
+            return;
+        }
+        parent->listed = true;
+        static_cast<Shard&>(*parent->owner.executor).doomed.insert(parent);
+        child = parent;
+    }
+}
 
 /// Alone, with every shard waiting: gives each unfinished task to the shard that has it.
 void RuntimeCore::collect_tasks() noexcept {
@@ -85,6 +127,7 @@ void RuntimeCore::collect_tasks() noexcept {
         auto* task = static_cast<TaskHeader*>(item);
         task->awaits_completer = false;
         if (!task->listed) {
+            task->listed = true;
             task->owner.executor = &shard;
             shard.doomed.insert(task);
         }
@@ -113,10 +156,21 @@ void RuntimeCore::collect_tasks() noexcept {
         }
     }
     for (auto& shard : shards) {
+        // Parents come in at the front, perhaps of a list that has been walked: they have been followed to their end.
         for (TaskHeader* task = shard->doomed.front(); task != nullptr; task = task->live.next) {
-            open_ring(task);
+            find_parents(task);
         }
     }
+    const auto for_each_task = [this](auto&& visit) noexcept {
+        for (auto& shard : shards) {
+            for (TaskHeader* task = shard->doomed.front(); task != nullptr; task = task->live.next) {
+                visit(task);
+            }
+        }
+    };
+    for_each_task([](TaskHeader* task) noexcept { task->next = nullptr; });
+    for_each_task(note_waiters);
+    for_each_task(open_ring);
 }
 
 void Shard::end() noexcept {
@@ -187,7 +241,7 @@ void Shard::end_tasks() noexcept {
         if (task->awaits_completer) {
             Wait* wait = armed_wait(task);
             // A child of this runtime ends in this shutdown, a child of another one may live on.
-            if (wait == nullptr || joins_own_runtime(task, wait) || !withdraw(task, wait)) {
+            if (wait == nullptr || ends_with_runtime(task, wait) || !withdraw(task, wait)) {
                 ++expected;  // Its wake comes: from the child's end, or from whoever has reached for it.
                 continue;
             }
@@ -197,10 +251,8 @@ void Shard::end_tasks() noexcept {
     for (;;) {
         while (WorkItem* item = now.pop_front()) {
             auto* task = static_cast<TaskHeader*>(item);
-            if (task->listed) {
-                destroy_chain(task);
-            } else {
-                destroy_frame(task);
+            destroy_chain(task);
+            if (!task->begun) {
                 counters.begun_pinned.add(task->kind == TaskKind::Pinned ? 1 : 0);
             }
             task->outcome = Outcome::Canceled;

@@ -5,21 +5,23 @@
 
 #include "scheduler.hpp"
 #include "shard.hpp"
+#include "spargio/detail/fork.hpp"
 #include "spargio/detail/join.hpp"
 
 namespace spargio::detail {
 
 namespace {
 
-// Joiners that run in place, one after the other, before the queue has its turn again.
+// Joiners and first children that run in place, one after the other, before the queue has its turn again.
 constexpr int kChain = 32;
 
 /// Resumes the root until it suspends or ends. Returns it if it has ended.
 TaskHeader* resume(TaskHeader* root, Shard& shard) noexcept {
     root->owner.executor = &shard;
     root->awaits_completer = false;
-    if (!root->listed) {
-        shard.begin(root);
+    if (!root->begun) {
+        root->begun = true;
+        shard.count_begin(root);
     }
     auto frame = std::coroutine_handle<>::from_address(root->link.leaf);
     // From here on the root may be anywhere, or gone; only `shard.ended` says that it has ended in this step.
@@ -37,7 +39,10 @@ TaskHeader* step(TaskHeader* root, Shard& shard) noexcept {
     shard.events_in_step = 0;
     TaskHeader* ended = resume(root, shard);
     if (ended != nullptr) {
-        shard.count_end(ended);
+        shard.counters.ended.add();
+        if (ended->listed) {
+            shard.unlist(ended);
+        }
         // Locals, parameters and the callable end here, before anybody can see the result.
         destroy_frame(ended);
     }
@@ -55,24 +60,42 @@ TaskHeader* step(TaskHeader* root, Shard& shard) noexcept {
     return joiner;
 }
 
+/// Queues a root that was to go on at once: in a shutdown it will not be resumed any more, else it is next in its turn.
+void run_later(TaskHeader* task, Shard& shard) noexcept {
+    if (task->kind == TaskKind::Stealable && !shard.runtime().closing()) {
+        shard.put_stealable(task);
+        wake_one_for_stealing(shard.runtime(), &shard);
+    } else {
+        shard.ready.push_back(task);
+    }
+}
+
+/// A joiner or parent that its completer has to see on its way: returns it if it may run here and now, else queues it.
+TaskHeader* resume_or_schedule(TaskHeader* root, const RuntimeCore& core, const Shard* here) noexcept {
+    const Executor* last = root->owner.executor;
+    if (here != nullptr && (last == here || (root->kind == TaskKind::Stealable && last->core == &core))) {
+        return root;
+    }
+    schedule(root);
+    return nullptr;
+}
+
 }  // namespace
 
 void run_task_step(TaskHeader* task, Shard& shard) noexcept {
     for (int chain = 0;; ++chain) {
         task = step(task, shard);
         if (task == nullptr) {
+            task = std::exchange(shard.next, nullptr);
+        }
+        if (task == nullptr) {
             return;
         }
         if (chain == kChain || shard.stopping.load(std::memory_order_relaxed)) {
-            schedule_here(task, shard);  // In a shutdown it will not be resumed any more.
+            run_later(task, shard);
             return;
         }
     }
-}
-
-void Shard::begin(const TaskHeader* task) noexcept {
-    Counter& begun = task->kind == TaskKind::Pinned ? counters.begun_pinned : counters.stealable_executed;
-    begun.add();
 }
 
 void list_before_suspending(TaskHeader* root) noexcept {
@@ -92,11 +115,7 @@ void Shard::list(TaskHeader* task) noexcept {
     stealable_live.insert(task);
 }
 
-void Shard::count_end(TaskHeader* task) noexcept {
-    counters.ended.add();
-    if (!task->listed) {
-        return;
-    }
+void Shard::unlist(TaskHeader* task) noexcept {
     if (task->kind == TaskKind::Pinned) {
         pinned_live.remove(task);
         return;
@@ -107,6 +126,10 @@ void Shard::count_end(TaskHeader* task) noexcept {
 }
 
 TaskHeader* complete_task_for(TaskHeader* task, RuntimeCore& core, Shard* here) noexcept {
+    if (task->forked) {
+        TaskHeader* parent = end_forked(task);
+        return parent != nullptr ? resume_or_schedule(parent, core, here) : nullptr;
+    }
     if (task->outcome == Outcome::Exception) {
         // Whoever lets go of it last has to reach the hook, perhaps after the runtime.
         core_acquire(&core);
@@ -121,15 +144,9 @@ TaskHeader* complete_task_for(TaskHeader* task, RuntimeCore& core, Shard* here) 
     if ((waiter & TaskHeader::join_pointer) != 0) {
         auto* wait = reinterpret_cast<JoinWait*>(waiter);
         TaskHeader* joiner = wait->root;
-        if (!joiner->stop.disarm(wait)) {
-            return nullptr;
-        }
-        if (here != nullptr && (joiner->owner.executor == here ||
-                                (joiner->kind == TaskKind::Stealable && joiner->owner.executor->core == &core))) {
-            return joiner;
-        }
-        schedule(joiner);
-    } else if (waiter == TaskHeader::join_thread_waits) {
+        return joiner->stop.disarm(wait) ? resume_or_schedule(joiner, core, here) : nullptr;
+    }
+    if (waiter == TaskHeader::join_thread_waits) {
         wake_joining_thread(task);
     } else if (waiter == TaskHeader::join_detached) {
         end_unjoined(task);

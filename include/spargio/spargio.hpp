@@ -7,6 +7,7 @@
 #include "spargio/config.hpp"
 #include "spargio/error.hpp"
 #include "spargio/event.hpp"
+#include "spargio/fork_join.hpp"
 #include "spargio/join_handle.hpp"
 #include "spargio/message.hpp"
 #include "spargio/native_lane.hpp"

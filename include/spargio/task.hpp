@@ -175,11 +175,16 @@ TaskHeader* TaskPromiseBase<T>::header() noexcept {
     return header_of(std::coroutine_handle<TaskPromise<T>>::from_promise(static_cast<TaskPromise<T>&>(*this)));
 }
 
-/// Takes the block out of a Task; for spawns.
+/// Takes the block out of a Task; for spawns and forks.
 struct TaskAccess {
     template <class T>
     [[nodiscard]] static TaskHeader* release(Task<T>& task) noexcept {
         return std::exchange(task.task_, nullptr);
+    }
+    /// The block, which stays the Task's.
+    template <class T>
+    [[nodiscard]] static TaskHeader* header(const Task<T>& task) noexcept {
+        return task.task_;
     }
 };
 

@@ -56,6 +56,9 @@ enum class TaskKind : std::uint8_t { Awaited, Pinned, Stealable, Blocking };
 ///     Detached     the completer -> Done, reports an exception, frees the block
 ///     Done         final: the handle owns the block
 // clang-format on
+///
+/// A forked child has no handle, and no states: `join` is the address of its parent's ForkWait (fork.hpp) from its
+/// start.
 struct TaskHeader : WorkItem {
     static constexpr std::uintptr_t join_running = 0;
     static constexpr std::uintptr_t join_done = 1;
@@ -102,9 +105,10 @@ struct TaskHeader : WorkItem {
     bool awaits_completer : 1 = false;  // Root: suspended in a wait that some other thread will end: a join, a ticket.
     bool visited : 1 = false;           // Shutdown's walk over chains of joins.
     bool drops : 1 = false;             // The value in the result slot needs its destructor.
-    // The rest of the byte: left unset, it would be kept, so a new header would begin with a load of what the block's
-    // last owner stored in smaller pieces, which stalls.
-    unsigned char unused_bits : 2 = 0;
+    bool forked : 1 = false;            // Root: its parent waits for it in a ForkWait.
+    // The last bit of the byte: with one left unset, it would be kept, so a new header would begin with a load of what
+    // the block's last owner stored in smaller pieces, which stalls.
+    bool begun : 1 = false;  // Root: its first step has begun.
 
     [[nodiscard]] void* frame() noexcept { return this + 1; }
     [[nodiscard]] static TaskHeader* of_frame(void* frame) noexcept {

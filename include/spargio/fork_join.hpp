@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+// Structured forks: run children on all shards, go on when all have ended.
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <coroutine>
+#include <cstddef>
+#include <ranges>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "spargio/detail/fork.hpp"
+#include "spargio/detail/result_slot.hpp"
+#include "spargio/spawnable.hpp"
+#include "spargio/task.hpp"
+
+namespace spargio {
+
+namespace detail {
+
+template <class T>
+using ForkValue = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+
+/// The value of a forked child that ended with one; its block stays, or is freed and `child` null.
+template <class T>
+ForkValue<T> take_forked(TaskHeader*& child) {
+    if constexpr (std::is_void_v<T>) {
+        return {};
+    } else if constexpr (ResultSlot<T>::is_trivial) {
+        TaskHeader* ended = std::exchange(child, nullptr);
+        T value = ResultSlot<T>::take(ended);
+        free_block(ended, ended->link.block_bytes);
+        return static_cast<T>(value);
+    } else {
+        return ResultSlot<T>::take(child);
+    }
+}
+
+/// A few children, owned before their start and after their end.
+template <std::size_t most>
+class ForkedTasks {
+public:
+    template <class... T>
+    explicit ForkedTasks(Task<T>&... tasks) noexcept : tasks_{TaskAccess::release(tasks)...}, count_(sizeof...(T)) {}
+    ForkedTasks(const ForkedTasks&) = delete;
+    ForkedTasks& operator=(const ForkedTasks&) = delete;
+    ~ForkedTasks() {
+        for (std::size_t i = 0; i < count_; ++i) {
+            if (tasks_[i] != nullptr) {
+                end_task(tasks_[i]);
+            }
+        }
+    }
+
+    template <class T>
+    void add(Task<T> task) noexcept {
+        tasks_[count_++] = TaskAccess::release(task);
+    }
+
+    [[nodiscard]] ForkedChildren children() const noexcept {
+        const auto at = [](const void* tasks, std::size_t i) noexcept {
+            return static_cast<TaskHeader* const*>(tasks)[i];
+        };
+        return {tasks_.data(), at, count_};
+    }
+    [[nodiscard]] TaskHeader*& operator[](std::size_t i) noexcept { return tasks_[i]; }
+
+private:
+    std::array<TaskHeader*, most> tasks_;
+    std::size_t count_;
+};
+
+/// The part of the awaiters that waits.
+class ForkAwaiterBase {
+public:
+    explicit ForkAwaiterBase(ForkedChildren children) noexcept : wait_(children) {}
+    ForkAwaiterBase(const ForkAwaiterBase&) = delete;
+    ForkAwaiterBase& operator=(const ForkAwaiterBase&) = delete;
+
+    [[nodiscard]] bool await_ready() const noexcept { return wait_.children.count == 0; }
+
+    template <class P>
+    SPARGIO_AWAIT_NOINLINE void await_suspend(std::coroutine_handle<P> frame) noexcept {
+        for (std::size_t i = 0; i < wait_.children.count; ++i) {
+            become_child(wait_.children[i], wait_);
+        }
+        fork_children(wait_, header_of(frame)->root());
+    }
+
+protected:
+    ~ForkAwaiterBase() = default;
+
+    void rethrow_if_failed() const {
+        if (wait_.failed.load(std::memory_order_relaxed)) [[unlikely]] {
+            rethrow_first(wait_.children);
+        }
+    }
+
+    ForkWait wait_;
+};
+
+template <class... T>
+class ForkJoinAwaiter : private ForkedTasks<sizeof...(T)>, public ForkAwaiterBase {
+    using Children = ForkedTasks<sizeof...(T)>;
+
+public:
+    explicit ForkJoinAwaiter(Task<T>... tasks) noexcept : Children(tasks...), ForkAwaiterBase(Children::children()) {}
+
+    auto await_resume() {
+        rethrow_if_failed();
+        if constexpr (!(std::is_void_v<T> && ...)) {
+            return take_all(std::index_sequence_for<T...>());
+        }
+    }
+
+private:
+    template <std::size_t... i>
+    std::tuple<ForkValue<T>...> take_all(std::index_sequence<i...>) {
+        return std::tuple<ForkValue<T>...>{take_forked<T>(Children::operator[](i))...};
+    }
+};
+
+template <class Range>
+struct KeptRange {
+    Range kept;
+};
+
+/// Children that a range keeps.
+template <class Range>
+class ForkRangeAwaiter : private KeptRange<Range>, public ForkAwaiterBase {
+    using ChildTask = std::ranges::range_value_t<Range>;
+    using T = typename ChildTask::value_type;
+
+public:
+    explicit ForkRangeAwaiter(Range tasks)
+        : KeptRange<Range>{std::move(tasks)}, ForkAwaiterBase(children_of(KeptRange<Range>::kept)) {}
+
+    auto await_resume() {
+        rethrow_if_failed();
+        if constexpr (!std::is_void_v<T>) {
+            std::vector<T> values;
+            values.reserve(wait_.children.count);
+            for (std::size_t i = 0; i < wait_.children.count; ++i) {
+                values.push_back(ResultSlot<T>::take(wait_.children[i]));
+            }
+            return values;
+        }
+    }
+
+private:
+    static ForkedChildren children_of(Range& tasks) noexcept {
+        for (const ChildTask& task : tasks) {
+            SPARGIO_CHECK(task.valid(), "forking a Task that was awaited, spawned or moved from already");
+        }
+        const auto at = [](const void* first, std::size_t i) noexcept {
+            return TaskAccess::header(static_cast<const ChildTask*>(first)[i]);
+        };
+        return {std::ranges::data(tasks), at, std::ranges::size(tasks)};
+    }
+};
+
+/// Children that the awaiting coroutine keeps.
+class ForkListAwaiter : public ForkAwaiterBase {
+public:
+    explicit ForkListAwaiter(ForkedChildren children) noexcept : ForkAwaiterBase(children) {}
+    void await_resume() const { rethrow_if_failed(); }
+};
+
+template <class F>
+using IndexedResult = std::invoke_result_t<F&, std::size_t>;
+template <class F>
+using IndexedValue = typename TaskValue<std::remove_cvref_t<IndexedResult<F>>>::type;
+
+/// The child number `i`: what `f` returns if that is a task, else a task that calls it.
+template <class F>
+Task<IndexedValue<F>> indexed_child(F& f, std::size_t i) {
+    if constexpr (is_task<IndexedResult<F>>) {
+        return f(i);
+    } else {
+        return [](F& called, std::size_t index) -> Task<IndexedValue<F>> { co_return called(index); }(f, i);
+    }
+}
+
+// A fork of many is a tree of forks of few: a child's frame is made shortly before it runs, and a thief takes a branch.
+inline constexpr std::size_t fork_width = 32;
+
+/// Runs the children from `first` to before `last`, and gives the value of each to `store`.
+template <class F, class Store>
+Task<> fork_indexed(F& f, Store& store, std::size_t first, std::size_t last) {
+    std::size_t each = 1;
+    while (last - first > fork_width * each) {
+        each *= fork_width;
+    }
+    ForkedTasks<fork_width> forked;
+    for (std::size_t i = first; i < last;) {
+        const auto next = last - i > each ? i + each : last;
+        if (each == 1) {
+            forked.add(indexed_child(f, i));
+        } else {
+            forked.add(fork_indexed(f, store, i, next));
+        }
+        i = next;
+    }
+    co_await ForkListAwaiter(forked.children());
+    for (std::size_t i = first; each == 1 && i < last; ++i) {
+        store(i, forked[i - first]);
+    }
+}
+
+}  // namespace detail
+
+/// Awaitable: runs all the children, and gives what they gave, in their order: a std::tuple, with std::monostate for a
+/// void; nothing if all are void. A child is whatever can be spawned, best a Task:
+///
+///     auto sides = co_await spargio::fork_join(sum(left), sum(right));
+///     co_return std::get<0>(sides) + std::get<1>(sides);
+///
+/// The children are stealable, whatever the parent is: the first runs on the calling shard at once, the others there
+/// after it, in their order, or on any shard that has nothing to do, which takes the last first. They may suspend, and
+/// may fork in their turn. The parent goes on when all have ended: where the last one ended if it is stealable, else on
+/// its own shard. There is nothing to detach and nothing to wait for later: references to the parent's locals are safe
+/// in a child.
+///
+/// An exception of a child is rethrown when all have ended, the first in their order; others are dropped. A stop of the
+/// parent stops each child; their results, and what they throw on the way, are given as ever. Children are never
+/// refused; a shutdown destroys them before the parent.
+///
+/// Costs one pooled allocation per child, its frame, and one wake at most; no handle, no lock.
+template <Spawnable... F>
+requires(sizeof...(F) > 0)
+    [[nodiscard("co_await it")]] detail::ForkJoinAwaiter<SpawnValue<F>...> fork_join(F&&... children) {
+    return detail::ForkJoinAwaiter<SpawnValue<F>...>(detail::make_task(std::forward<F>(children))...);
+}
+
+/// Awaitable: fork_join() for the Tasks of a range, a std::vector or another contiguous one, which is moved in; a view
+/// of one (std::span) must stay valid. Gives a std::vector of their values in their order, nothing if they are void.
+/// All frames exist at once: for a great number give their number and a function.
+template <std::ranges::contiguous_range Range>
+requires(detail::is_task<std::ranges::range_value_t<Range>> && !std::is_lvalue_reference_v<Range>)
+    [[nodiscard("co_await it")]] detail::ForkRangeAwaiter<Range> spawn_many(Range&& tasks) {
+    return detail::ForkRangeAwaiter<Range>(std::forward<Range>(tasks));
+}
+
+/// Runs `f(0)` to `f(count - 1)` as children of the awaiting task, as fork_join() does, and gives a std::vector of the
+/// values, by index; nothing if they are void. `f` returns a Task, or a value; it is called on any shard, by several at
+/// a time. A Task may suspend, and holds up none of the others by it.
+///
+/// The children are forked as a tree of 32 branches each: a frame is made shortly before its child runs, so a million
+/// children need the memory of some hundred, unless they suspend. A value type is default constructible, and not bool.
+template <class F>
+requires std::invocable<F&, std::size_t>
+[[nodiscard("co_await it")]] auto spawn_many(std::size_t count, F f)
+    -> Task<std::conditional_t<std::is_void_v<detail::IndexedValue<F>>, void, std::vector<detail::IndexedValue<F>>>> {
+    using T = detail::IndexedValue<F>;
+    if constexpr (std::is_void_v<T>) {
+        auto store = [](std::size_t, detail::TaskHeader*) noexcept {};
+        if (count != 0) {
+            co_await detail::fork_indexed(f, store, 0, count);
+        }
+    } else {
+        static_assert(!std::is_same_v<T, bool>,
+                      "shards cannot write to neighbours in a std::vector<bool>: give a char");
+        std::vector<T> values(count);
+        auto store = [&values](std::size_t i, detail::TaskHeader*& child) {
+            values[i] = detail::take_forked<T>(child);
+        };
+        if (count != 0) {
+            co_await detail::fork_indexed(f, store, 0, count);
+        }
+        co_return values;
+    }
+}
+
+}  // namespace spargio
