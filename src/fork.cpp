@@ -3,6 +3,7 @@
 #include "spargio/detail/fork.hpp"
 
 #include <exception>
+#include <utility>
 
 #include "scheduler.hpp"
 #include "shard.hpp"
@@ -11,17 +12,24 @@
 
 namespace spargio::detail {
 
+namespace {
+
+/// While this thread cancels a fork: where it finds the others.
+constinit thread_local ForkWait** held_forks = nullptr;
+
+void stop_children(const ForkWait& wait) noexcept {
+    for (std::size_t i = 0; i < wait.children.count; ++i) {
+        request_task_stop(wait.children[i]);
+    }
+}
+
+}  // namespace
+
 void fork_children(ForkWait& wait, TaskHeader* root) noexcept {
     auto& here = static_cast<Shard&>(*root->owner.executor);
     const auto& children = wait.children;
     wait.root = root;
     root->awaits_completer = true;
-    wait.armed = root->stop.arm(&wait);
-    if (!wait.armed) [[unlikely]] {
-        for (std::size_t i = 0; i < children.count; ++i) {
-            static_cast<void>(children[i]->stop.request());
-        }
-    }
     here.counters.spawned_stealable.add(children.count);
     // Nobody else sees the first one, and it runs here as soon as this step has ended, which is now. Until it has ended
     // the parent cannot go on.
@@ -38,15 +46,41 @@ void fork_children(ForkWait& wait, TaskHeader* root) noexcept {
     wake_one_for_stealing(*here.core, &here);
 }
 
-/// We hold the wait, so the parent does not go on, and the children's blocks stay, until finish_cancel().
-void cancel_fork(Wait* base, TaskHeader* root) noexcept {
-    auto* wait = static_cast<ForkWait*>(base);
-    for (std::size_t i = 0; i < wait->children.count; ++i) {
-        request_task_stop(wait->children[i]);
+void arm_forks_above(TaskHeader* task) noexcept {
+    while (task->forked) {
+        ForkWait* wait = fork_of(task);
+        // Whoever was first is on its way to the top.
+        if (wait->armed.load(std::memory_order_relaxed) || wait->armed.exchange(true, std::memory_order_acq_rel)) {
+            return;
+        }
+        TaskHeader* parent = wait->root;
+        if (!parent->stop.arm(wait)) {
+            stop_children(*wait);  // A stop came before. They stay: this one has not ended.
+            return;
+        }
+        task = parent;
     }
-    if (root->stop.finish_cancel()) {
-        schedule(root);
+}
+
+/// We hold the wait, so the parent does not go on, and the children's blocks stay, until finish_cancel(). A tree may be
+/// deeper than a stack: children that are parents wait in a list for their turn.
+void cancel_fork(Wait* base, TaskHeader*) noexcept {
+    auto* held = static_cast<ForkWait*>(base);
+    if (held_forks != nullptr) {
+        held->next_held = std::exchange(*held_forks, held);
+        return;
     }
+    ForkWait* list = held;
+    held_forks = &list;
+    while (list != nullptr) {
+        held = std::exchange(list, list->next_held);
+        stop_children(*held);
+        TaskHeader* parent = held->root;
+        if (parent->stop.finish_cancel()) {
+            schedule(parent);
+        }
+    }
+    held_forks = nullptr;
 }
 
 void rethrow_first(const ForkedChildren& children) {

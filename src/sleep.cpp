@@ -4,6 +4,7 @@
 
 #include "scheduler.hpp"
 #include "shard.hpp"
+#include "spargio/detail/fork.hpp"
 #include "spargio/this_task.hpp"
 #include "spargio/time.hpp"
 #include "stop_link.hpp"
@@ -47,6 +48,7 @@ bool sleep_suspend(SleepWait& wait, TaskHeader* root) noexcept {
 }
 
 std::stop_token task_stop_token(TaskHeader* root) {
+    arm_forks_above(root);
     if (auto* state = root->stop.shared_state()) {
         return state->source.get_token();
     }

@@ -101,6 +101,7 @@ void run_task_step(TaskHeader* task, Shard& shard) noexcept {
 void list_before_suspending(TaskHeader* root) noexcept {
     if (!root->listed) {
         static_cast<Shard&>(*root->owner.executor).list(root);
+        arm_forks_above(root);
     }
 }
 

@@ -26,6 +26,10 @@ void cancel_fork(Wait* base, TaskHeader* root) noexcept;
 ///
 /// Who ends last, on whatever shard, has the parent go on. So nothing here may be touched after the decrement, except
 /// by the last, and by a canceller, who holds the wait: StopLink lets the parent go on only after that.
+///
+/// A stop of the parent must reach the children only when one of them, or of theirs, waits for something else, or has
+/// asked for its token. So it is such a child that arms the wait, and those above it (arm_forks_above()): trees that
+/// only compute pay nothing.
 struct ForkWait : Wait {
     explicit ForkWait(ForkedChildren forked) noexcept
         : Wait(&cancel_fork), children(forked), unfinished(forked.count) {}
@@ -34,7 +38,9 @@ struct ForkWait : Wait {
     ForkedChildren children;
     // Writers: whoever ends a child. Each decrement releases the child's result, the last one acquires them all.
     atomic<std::size_t> unfinished;
-    bool armed = false;  // A stop can reach it. If one came before, the children have been stopped before their start.
+    // A stop of the parent reaches the children. Writer: the first child that needs it; ordered by its decrement.
+    atomic<bool> armed{false};
+    ForkWait* next_held = nullptr;  // The canceller's.
     // A child has ended with an exception. Writers: such children; ordered by the decrements.
     atomic<bool> failed{false};
 };
@@ -67,8 +73,12 @@ void fork_children(ForkWait& wait, TaskHeader* root) noexcept;
         return nullptr;
     }
     TaskHeader* parent = wait->root;
-    return !wait->armed || parent->stop.disarm(wait) ? parent : nullptr;
+    return !wait->armed.load(std::memory_order_relaxed) || parent->stop.disarm(wait) ? parent : nullptr;
 }
+
+/// From here on a stop of a task above reaches this one, which runs; if there was one already, it is stopped at once.
+/// Of a root that was not forked: does nothing.
+void arm_forks_above(TaskHeader* task) noexcept;
 
 /// Rethrows the first exception in the order of the children. One of them has failed, and all have ended.
 [[noreturn]] void rethrow_first(const ForkedChildren& children);
