@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-// The fork-join workloads on spargio: spawn_stealable() and an await of the handle for each child.
+// The fork-join workloads on spargio: fork_join() where the number of children is known, spawn_many() where it is not.
 #pragma once
 
 #include <spargio/spargio.hpp>
 
 #include <benchmark/benchmark.h>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -16,8 +16,6 @@
 
 namespace bench::spargio_fork_join {
 
-using spargio::JoinHandle;
-using spargio::RuntimeHandle;
 using spargio::Task;
 
 /// Runs one task as a batch: spawned from outside as stealable, so that it goes on where its last child ended.
@@ -28,66 +26,64 @@ void run_tasks(benchmark::State& state, std::size_t shards, std::uint64_t operat
     const auto handle = runtime.handle();
     run_batches(state, static_cast<std::int64_t>(operations), expected, [&] {
         const Stopwatch stopwatch;
-        const std::uint64_t result = handle.spawn_stealable(make_task(handle)).get();
+        const std::uint64_t result = handle.spawn_stealable(make_task()).get();
         return Timed{stopwatch.seconds(), result};
     });
 }
 
-inline Task<std::uint64_t> skynet_node(const RuntimeHandle& handle, std::uint64_t first, std::uint64_t leaves) {
+Task<std::uint64_t> skynet_node(std::uint64_t first, std::uint64_t leaves);
+
+template <std::size_t... child>
+auto fork_skynet(std::uint64_t first, std::uint64_t leaves_each, std::index_sequence<child...>) {
+    return spargio::fork_join(skynet_node(first + child * leaves_each, leaves_each)...);
+}
+
+inline Task<std::uint64_t> skynet_node(std::uint64_t first, std::uint64_t leaves) {
     if (leaves == 1) {
         co_return first;
     }
-    const std::uint64_t leaves_each = leaves / skynet_children;
-    std::array<JoinHandle<std::uint64_t>, skynet_children> children;
-    for (std::size_t child = 0; child < skynet_children; ++child) {
-        children[child] = handle.spawn_stealable(skynet_node(handle, first + child * leaves_each, leaves_each));
-    }
-    std::uint64_t sum = 0;
-    for (auto& child : children) {
-        sum += co_await std::move(child);
-    }
-    co_return sum;
+    const auto sums =
+        co_await fork_skynet(first, leaves / skynet_children, std::make_index_sequence<skynet_children>());
+    co_return std::apply([](auto... sum) { return (sum + ...); }, sums);
 }
 
 inline void skynet(benchmark::State& state, std::size_t shards) {
-    run_tasks(state, shards, 1, skynet_result,
-              [](const RuntimeHandle& handle) { return skynet_node(handle, 0, skynet_leaves); });
+    run_tasks(state, shards, 1, skynet_result, [] { return skynet_node(0, skynet_leaves); });
 }
 
-inline Task<std::uint64_t> fib_node(const RuntimeHandle& handle, unsigned n) {
+inline Task<std::uint64_t> fib_node(unsigned n) {
     if (n < 2) {
         co_return n;
     }
-    auto forked = handle.spawn_stealable(fib_node(handle, n - 1));
-    const std::uint64_t own = co_await fib_node(handle, n - 2);
-    co_return own + co_await std::move(forked);
+    const auto sums = co_await spargio::fork_join(fib_node(n - 1), fib_node(n - 2));
+    co_return std::get<0>(sums) + std::get<1>(sums);
 }
 
 inline void fib(benchmark::State& state, std::size_t shards) {
-    run_tasks(state, shards, 1, fib_result, [](const RuntimeHandle& handle) { return fib_node(handle, fib_of); });
+    run_tasks(state, shards, 1, fib_result, [] { return fib_node(fib_of); });
 }
 
-inline Task<std::uint64_t> place_queens(const RuntimeHandle& handle, Board board) {
+inline Task<std::uint64_t> place_queens(Board board) {
     if (board.rows == queens) {
         co_return 1;
     }
-    std::array<JoinHandle<std::uint64_t>, queens> children;
-    std::size_t forked = 0;
+    std::vector<Task<std::uint64_t>> children;
+    children.reserve(queens);
     for (std::size_t column = 0; column < queens; ++column) {
         if (board.allows(column)) {
-            children[forked++] = handle.spawn_stealable(place_queens(handle, board.with(column)));
+            children.push_back(place_queens(board.with(column)));
         }
     }
     std::uint64_t sum = 0;
-    for (std::size_t child = 0; child < forked; ++child) {
-        sum += co_await std::move(children[child]);
+    const auto found = co_await spargio::spawn_many(std::move(children));
+    for (const auto solutions : found) {
+        sum += solutions;
     }
     co_return sum;
 }
 
 inline void nqueens(benchmark::State& state, std::size_t shards) {
-    run_tasks(state, shards, 1, queens_result,
-              [](const RuntimeHandle& handle) { return place_queens(handle, Board{}); });
+    run_tasks(state, shards, 1, queens_result, [] { return place_queens(Board{}); });
 }
 
 inline Task<> store_one(std::uint8_t& byte) {
@@ -95,16 +91,11 @@ inline Task<> store_one(std::uint8_t& byte) {
     co_return;
 }
 
-inline Task<Timed> spawn_and_join(const RuntimeHandle& handle) {
+inline Task<Timed> spawn_and_join() {
     std::vector<std::uint8_t> bytes(spawned);
-    std::vector<JoinHandle<>> children(spawned);
+    const auto child = [&bytes](std::size_t i) { return store_one(bytes[i]); };
     const Stopwatch stopwatch;
-    for (std::size_t child = 0; child < spawned; ++child) {
-        children[child] = handle.spawn_stealable(store_one(bytes[child]));
-    }
-    for (auto& child : children) {
-        co_await std::move(child);
-    }
+    co_await spargio::spawn_many(spawned, child);
     const double seconds = stopwatch.seconds();
     const Timed timed{seconds, sum_of(bytes)};
     co_return timed;
@@ -113,7 +104,7 @@ inline Task<Timed> spawn_and_join(const RuntimeHandle& handle) {
 inline void spawn_many(benchmark::State& state, std::size_t shards) {
     const auto runtime = spargio::RuntimeBuilder().backend(spargio::BackendKind::IoUring).shards(shards).build();
     const auto handle = runtime.handle();
-    run_batches(state, spawned, spawned, [&] { return handle.spawn_stealable(spawn_and_join(handle)).get(); });
+    run_batches(state, spawned, spawned, [&] { return handle.spawn_stealable(spawn_and_join()).get(); });
 }
 
 }  // namespace bench::spargio_fork_join
