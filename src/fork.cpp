@@ -29,6 +29,8 @@ void fork_children(ForkWait& wait, TaskHeader* root) noexcept {
     auto& here = static_cast<Shard&>(*root->owner.executor);
     const auto& children = wait.children;
     wait.root = root;
+    wait.home = &here;
+    wait.outer = std::exchange(here.forks, &wait);
     root->awaits_completer = true;
     here.counters.spawned_stealable.add(children.count);
     // Nobody else sees the first one, and it runs here as soon as this step has ended, which is now. Until it has ended
@@ -44,6 +46,21 @@ void fork_children(ForkWait& wait, TaskHeader* root) noexcept {
         here.core->overflow.put(children[left]);
     }
     wake_one_for_stealing(*here.core, &here);
+}
+
+void settle_forks_slow(Executor& here, const ForkWait* keep) noexcept {
+    while (here.forks != nullptr && here.forks != keep) {
+        ForkWait* wait = std::exchange(here.forks, here.forks->outer);
+        wait->settled = true;
+        const auto counted = wait->ended_here + 1;
+        if (wait->unfinished.fetch_sub(counted, std::memory_order_acq_rel) != counted) {
+            continue;
+        }
+        TaskHeader* parent = wait->root;
+        if (!wait->armed.load(std::memory_order_relaxed) || parent->stop.disarm(wait)) {
+            schedule(parent);
+        }
+    }
 }
 
 void arm_forks_above(TaskHeader* task) noexcept {

@@ -4,6 +4,7 @@
 
 #include "scheduler.hpp"
 #include "shard.hpp"
+#include "spargio/detail/fork.hpp"
 
 namespace spargio::detail {
 
@@ -16,6 +17,10 @@ constexpr auto kLateBell = std::chrono::milliseconds(10);
 
 /// Nothing of its own to do: look for work of others, spin for a while if that has paid lately, then sleep.
 void Shard::idle() noexcept {
+    settle_forks(*this, nullptr);
+    if (!ready.empty() || deque.size() != 0) {
+        return;  // A parent goes on.
+    }
     if (spin_.glance([this] { return something_arrived(); })) {
         return;  // An answer, most likely. Nobody has counted on this shard as a searcher.
     }

@@ -74,8 +74,9 @@ public:
             return slot(newest).load(std::memory_order_relaxed);
         }
         WorkItem* item = nullptr;
+        // Acquire where it fails: else the thief that took the item could, on paper, have done so by the store below.
         if (top == newest &&
-            top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst, std::memory_order_relaxed)) {
+            top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst, std::memory_order_acquire)) {
             item = slot(newest).load(std::memory_order_relaxed);
         }
         // Empty: bottom equals top again. Nobody reads an item by this store, so it releases nothing.

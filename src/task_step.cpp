@@ -37,6 +37,7 @@ TaskHeader* resume(TaskHeader* root, Shard& shard) noexcept {
 /// A step, and the end of the root if it was the last. Returns a joiner that is to go on here and now, or null.
 TaskHeader* step(TaskHeader* root, Shard& shard) noexcept {
     shard.events_in_step = 0;
+    settle_forks(shard, root);
     TaskHeader* ended = resume(root, shard);
     if (ended != nullptr) {
         shard.counters.ended.add();
@@ -128,7 +129,7 @@ void Shard::unlist(TaskHeader* task) noexcept {
 
 TaskHeader* complete_task_for(TaskHeader* task, RuntimeCore& core, Shard* here) noexcept {
     if (task->forked) {
-        TaskHeader* parent = end_forked(task);
+        TaskHeader* parent = end_forked(task, here);
         return parent != nullptr ? resume_or_schedule(parent, core, here) : nullptr;
     }
     if (task->outcome == Outcome::Exception) {

@@ -14,6 +14,7 @@
 namespace spargio::detail {
 
 class RuntimeCore;
+struct ForkWait;
 struct TaskHeader;
 
 /// What a coroutine needs of the thread that runs it: a shard, or a thread of the blocking pool.
@@ -22,6 +23,7 @@ struct Executor {
     TaskHeader* ended = nullptr;     // Set by final_suspend of a spawned task; the loop takes it when the step returns.
     void* trampoline = nullptr;      // A frame to resume next instead of by symmetric transfer (see task.hpp).
     std::uint32_t inline_depth = 0;  // Transfers since the loop last had control.
+    ForkWait* forks = nullptr;       // Those it counts without atomics, the newest first: see ForkWait.
 };
 
 /// How a task's life ended, as its joiner will see it.
