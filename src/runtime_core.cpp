@@ -21,7 +21,6 @@
 #include "scheduler.hpp"
 #include "shard.hpp"
 #include "spargio/error.hpp"
-#include "threads.hpp"
 #include "uring_driver.hpp"
 
 namespace spargio::detail {
@@ -242,7 +241,7 @@ std::optional<BuildFailure> RuntimeCore::start_threads(const std::shared_ptr<Sta
     const SignalsBlocked blocked;
     for (auto& shard : shards) {
         try {
-            threads_.emplace_back([this, gate, &shard = *shard] { shard_main(shard, *gate); });
+            threads_.emplace_back([this, gate, &shard = *shard]() noexcept { shard_main(shard, *gate); });
         } catch (const std::system_error& error) {
             return failure_or_no_memory([&] {
                 return BuildFailure{RuntimeError::ThreadSpawn,

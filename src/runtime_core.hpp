@@ -7,7 +7,6 @@
 #include <exception>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include <sys/types.h>
@@ -20,6 +19,7 @@
 #include "spargio/detail/seams.hpp"
 #include "spargio/stats.hpp"
 #include "steal_queue.hpp"
+#include "threads.hpp"
 
 namespace spargio::detail {
 
@@ -102,7 +102,7 @@ private:
     // releases the end of all threads.
     atomic<Phase> phase_{Phase::Running};
     const pid_t process_;
-    std::vector<std::thread> threads_;
+    std::vector<Thread> threads_;
 };
 
 }  // namespace spargio::detail

@@ -317,7 +317,7 @@ void RuntimeCore::shutdown() noexcept {
 
 void RuntimeCore::finish_shutdown() noexcept {
     for (auto& thread : threads_) {
-        if (thread.get_id() == std::this_thread::get_id()) {
+        if (thread.is_current()) {
             thread.detach();
         } else {
             thread.join();

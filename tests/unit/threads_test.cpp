@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
-// Tests of how the runtime's threads start: no signals, a name that keeps its number.
+// Tests of the runtime's threads: no signals, a name that keeps its number, joined once.
 #include "threads.hpp"
 
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <future>
+#include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <pthread.h>
 #include <signal.h>
@@ -37,6 +42,58 @@ TEST(SignalsBlocked, HoldsForTheThreadsThatStartMeanwhile) {
     for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGALRM}) {
         EXPECT_EQ(sigismember(&after, signal), sigismember(&before, signal)) << signal;
     }
+}
+
+TEST(Thread, JoinWaitsForTheEnd) {
+    int written = 0;
+    Thread thread([&written]() noexcept { written = 1; });
+    thread.join();
+    EXPECT_EQ(written, 1);
+}
+
+TEST(Thread, JoinWaitsForAnEndThatIsFarAway) {
+    std::atomic<bool> joining = false;
+    int written = 0;
+    Thread thread([&]() noexcept {
+        joining.wait(false);
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));  // Longer than any join spins.
+        written = 1;
+    });
+    joining = true;
+    joining.notify_one();
+    thread.join();
+    EXPECT_EQ(written, 1);
+}
+
+TEST(Thread, WhatItCallsIsDestroyedBeforeTheJoin) {
+    const auto owned = std::make_shared<int>(0);
+    Thread thread([copy = owned]() noexcept { ++*copy; });
+    thread.join();
+    EXPECT_EQ(*owned, 1);
+    EXPECT_EQ(owned.use_count(), 1);
+}
+
+TEST(Thread, IsCurrentOnItselfOnly) {
+    std::atomic<Thread*> self = nullptr;
+    bool current = false;
+    Thread thread([&]() noexcept {
+        self.wait(nullptr);
+        current = self.load()->is_current();
+    });
+    EXPECT_FALSE(thread.is_current());
+    self = &thread;
+    self.notify_one();
+    thread.join();
+    EXPECT_TRUE(current);
+}
+
+TEST(Thread, MayMoveAndBeDetached) {
+    auto gone = std::make_shared<std::promise<void>>();
+    auto waited_for = gone->get_future();
+    Thread thread([gone]() noexcept { gone->set_value(); });
+    Thread other(std::move(thread));
+    other.detach();
+    waited_for.wait();
 }
 
 std::string name_given(const std::string& prefix, std::uint64_t number) {
