@@ -38,7 +38,9 @@ public:
     [[nodiscard]] virtual bool quiet() noexcept = 0;
     /// The shard's thread ends: last call on it.
     virtual void leave_thread() noexcept {}
-    /// Gives the descriptors back. After the last shard has ended, on any thread.
+    /// Gives the mapped memory back. After the last shard has ended, on any thread.
+    virtual void unmap() noexcept {}
+    /// Gives the descriptors back, and the memory if it still is mapped. After the last shard has ended, on any thread.
     virtual void close() noexcept {}
 };
 

@@ -324,7 +324,11 @@ void RuntimeCore::finish_shutdown() noexcept {
         }
     }
     blocking.join();
-    // One after another: threads of one process that unmap at the same time get into each other's way.
+    // One after another: threads of one process that unmap at the same time get into each other's way. All before the
+    // first close, after which the kernel takes that ring apart in the background: unmaps beside that took longer.
+    for (auto& shard : shards) {
+        shard->driver->unmap();
+    }
     for (auto& shard : shards) {
         shard->driver->close();
     }

@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -106,6 +107,7 @@ std::optional<BuildFailure> Uring::create(const RuntimeOptions& options, const U
         return setup_failure("io_uring_setup", -error, options);
     }
     uring->open_ = true;
+    uring->mapped_ = true;
     static_cast<void>(rings_unmapped.load(std::memory_order_acquire));
     uring->sqpoll_ = (params.flags & IORING_SETUP_SQPOLL) != 0;
     if (mask.ext_arg) {
@@ -136,15 +138,25 @@ Uring::~Uring() {
     close();
 }
 
-void Uring::close() noexcept {
-    if (std::exchange(open_, false)) {
+void Uring::unmap() noexcept {
+    if (std::exchange(mapped_, false)) {
         rings_unmapped.fetch_add(1, std::memory_order_release);
-        io_uring_queue_exit(&ring_);
+        munmap(ring_.sq.sqes, ring_.sq.ring_entries * sizeof(io_uring_sqe));
+        munmap(ring_.sq.ring_ptr, ring_.sq.ring_sz);  // Both rings: since 5.4 they are in one mapping.
+    }
+}
+
+// Not io_uring_queue_exit(), which would unmap once more.
+void Uring::close() noexcept {
+    unmap();
+    if (std::exchange(open_, false)) {
+        leave_thread();  // The owning thread's failed set-up; otherwise it has left.
+        ::close(ring_.ring_fd);
     }
 }
 
 void Uring::leave_thread() noexcept {
-    // The registration is the thread's, not the ring's: left to queue_exit on another thread, it could hit that
+    // The registration is the thread's, not the ring's: left to a close() on another thread, it could hit that
     // thread's own.
     if (ring_.enter_ring_fd != ring_.ring_fd) {
         io_uring_unregister_ring_fd(&ring_);

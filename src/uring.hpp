@@ -79,6 +79,9 @@ public:
     /// Last call of the owning thread: a registered descriptor belongs to it.
     void leave_thread() noexcept;
 
+    /// Unmaps the ring, which nobody may use any more. A part of close() that can be had before; idempotent.
+    void unmap() noexcept;
+
     /// Unmaps and closes the ring; idempotent. The destructor does it too.
     void close() noexcept;
 
@@ -96,6 +99,7 @@ private:
     io_uring ring_{};
     std::vector<unsigned> unused_index_;  // Where liburing may write the index array that NO_SQARRAY does without.
     bool open_ = false;
+    bool mapped_ = false;
     bool sqpoll_ = false;
 };
 

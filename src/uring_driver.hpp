@@ -33,6 +33,7 @@ public:
     void settle() noexcept override;
     [[nodiscard]] bool quiet() noexcept override { return bells_owed_ <= 0; }
     void leave_thread() noexcept override { uring_->leave_thread(); }
+    void unmap() noexcept override { uring_->unmap(); }
     void close() noexcept override;
 
 private:
