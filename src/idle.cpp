@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A shard without work: it looks for some, spins, sleeps. src/DESIGN.md, "Stealing"; tests/models/steal.pml.
+// A shard without work: it looks for some, spins, sleeps. src/DESIGN.md, "Stealable work"; tests/models/steal.pml.
 #include <chrono>
 
 #include "scheduler.hpp"
