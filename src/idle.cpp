@@ -87,7 +87,11 @@ void Shard::look_for_lost_wakes() noexcept {
         return sum;
     };
     const auto taken_before = taken();
-    const bool waiting = core->something_to_steal();
+    // Beside a searcher, which may have lost its CPU, a shard may sleep.
+    const auto waiting_still = [this] {
+        return core->something_to_steal() && !core->searching.load(std::memory_order_seq_cst);
+    };
+    const bool waiting = waiting_still();
     if (!park_state.is_parked() || (!pushed && !waiting)) {
         return;
     }
@@ -98,7 +102,7 @@ void Shard::look_for_lost_wakes() noexcept {
         }
         driver->wait(patience);
     }
-    if (park_state.is_parked() && (pushed || (core->something_to_steal() && taken() == taken_before))) {
+    if (park_state.is_parked() && (pushed || (waiting_still() && taken() == taken_before))) {
         counters.late_wakes.add();
     }
 }

@@ -251,8 +251,7 @@ void schedule_here(TaskHeader* root, Shard& here) noexcept {
         return;
     }
     here.stealable.put(root);
-    // Alone it needs no other shard: it runs here next, see Shard::next_item().
-    if (!here.ready.empty() || here.stealable.size() > 1 || here.deque.size() != 0 || here.core->overflow.size() != 0) {
+    if (!here.runs_next_what_is_alone()) {
         wake_one_for_stealing(*here.core, &here);
     }
 }

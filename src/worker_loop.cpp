@@ -94,8 +94,7 @@ WorkItem* Shard::next_item(unsigned turn) noexcept {
     return ready.pop_front();
 }
 
-/// A stealable item that is not the newest. Where there is only one, it is that one: schedule_here() wakes nobody for
-/// it, and relies on its being tried before anything else of the turn.
+/// A stealable item that is not the newest. Where there is only one, it is that one: runs_next_what_is_alone().
 WorkItem* Shard::longest_waiting() noexcept {
     if (deque.size() != 0) {
         const auto now = clock::now();
