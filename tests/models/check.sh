@@ -82,7 +82,7 @@ check_caught() {
     local model="$1" flags="$2" mutant="$3" line="$4"
     # Not optimised: compiling takes longer than a search that ends at the first mistake.
     search "${model}" "${flags} -D${mutant}" "-O0 -DSAFETY -DNOCLAIM" "-m100000 -w18"
-    if ! grep -q "def ${mutant}\$" "${here}/${model}.pml"; then
+    if ! grep -Eq "def ${mutant}\$|defined\(${mutant}\)" "${here}/${model}.pml"; then
         report FAILED "${line}" "there is no such mutant"
     elif grep -q 'errors: 1' output; then
         report caught "${line}" "$(sed -n 's/^pan:1: \(.*\) (at depth.*/\1/p' output)"
@@ -104,7 +104,16 @@ holds park "-DFUTEX"
 holds park "-DFUTEX -DITEMS=1" delivered
 holds park "-DFUTEX -DITEMS=1" ended
 holds steal ""
-holds steal "-DITEMS=1" all_started
+holds steal "-DMADE=3"
+holds steal "-DRING=1"
+holds steal "-DMADE=1 -DBROUGHT=1"
+holds steal "-DTHIEVES=3 -DPINNED=0 -DNO_MISSES"
+holds steal "-DALONE -DRING=1"
+holds steal "-DNO_MISSES" pushed_is_started
+holds steal "-DNO_MISSES" all_started
+holds steal "-DMADE=0 -DBROUGHT=1 -DNO_MISSES" all_started
+holds steal "-DTHIEVES=3 -DMADE=1 -DPINNED=0 -DNO_MISSES" all_started
+holds steal "-DALONE -DMADE=1 -DNO_MISSES" pushed_is_started
 holds join ""
 holds join "-DCANCELLERS=1" everybody_ends
 holds join "-DSHUTDOWN -DCANCELLERS=1"
@@ -129,10 +138,16 @@ for mutant in FAILED_BELL_FORGOTTEN ENDS_WITH_BELL_IN_FLIGHT CLOSES_WITH_BELL_OW
 done
 caught park "-DITEMS=1 -DFUTEX" FUTEX_WITHOUT_COMPARE
 
-for mutant in NO_RECHECK_OF_QUEUES LEAVES_SEARCH_LATE FOUND_KEEPS_SEARCHING LAST_SEARCHER_SILENT PUSHER_SILENT \
-    WAKE_BEFORE_PUSH ASKS_ONE_ONLY COUNTED_AFTER_RECHECK OWN_WORK_KEEPS_THE_WAKE STOLEN_ITEM_WAITS; do
+for mutant in PUSHER_SILENT WAKE_BEFORE_PUSH ASKS_ONE_ONLY FOUND_KEEPS_THE_FLAG LOOKS_BEFORE_GIVING_UP \
+    SEARCHER_LOOKS_NO_MORE SEARCHER_SKIPS_RECHECK GIVES_UP_AFTER_RECHECK NO_RECHECK_OF_QUEUES RECHECK_BEFORE_PARKED \
+    FLAG_READ_BEFORE_PARKED COUNTED_AFTER_RECHECK WOKEN_LOOKS_NO_MORE OWN_WORK_KEEPS_THE_WAKE STOLEN_ITEM_WAITS \
+    REST_OUT_OF_SIGHT REST_UNANNOUNCED; do
     caught steal "" "${mutant}"
 done
+caught steal "-DRING=1" OVERFLOW_NOT_LOOKED_AT
+caught steal "-DMADE=1 -DBROUGHT=1" OUTSIDE_ASKS_ONE_ONLY
+caught steal "-DALONE -DMADE=1" ALONE_BEHIND_STOLEN
+caught steal "-DALONE -DRING=1" DEQUES_LOOKED_AT_FIRST
 
 for mutant in PUBLISH_BEFORE_ARM NO_STOP_MARK STOP_MARK_IS_FINAL RESTORE_BY_STORE CLAIM_BY_STORE HANDOVER_UNSEEN \
     HANDOVER_IGNORED COMPLETER_RESUMES_ALWAYS READS_WAIT_BEFORE_CLAIM; do
