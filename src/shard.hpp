@@ -97,8 +97,8 @@ public:
     /// Stealable tasks that wait here. Any thread.
     [[nodiscard]] std::size_t stealable_waiting() const noexcept { return stealable.size() + deque.size(); }
 
-    /// Whether a stealable item that this shard has just put into `stealable` runs here before anything else, so that no
-    /// other shard need be woken for it. (tests/models/steal.pml, ALONE)
+    /// Whether a stealable item that this shard has just put into `stealable` runs here before anything else, so that
+    /// no other shard need be woken for it. (tests/models/steal.pml, ALONE)
     [[nodiscard]] bool runs_next_what_is_alone() const noexcept {
         return ready.empty() && stolen_ == nullptr && stealable.size() == 1 && deque.size() == 0 &&
                core->overflow.size() == 0;

@@ -119,7 +119,8 @@ bool Shard::steal_from(Shard& victim) noexcept {
 }
 
 bool RuntimeCore::something_to_steal() const noexcept {
-    // The shared queue first: a shard that has taken from it may have put an item of its own beside it, silently, before.
+    // The shared queue first: a shard that has taken from it may have put an item of its own beside it, silently,
+    // before.
     return overflow.size() != 0 ||
            std::any_of(shards.begin(), shards.end(), [](const auto& shard) { return shard->stealable_waiting() != 0; });
 }
