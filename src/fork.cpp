@@ -14,9 +14,6 @@ namespace spargio::detail {
 
 namespace {
 
-/// While this thread cancels a fork: where it finds the others.
-constinit thread_local ForkWait** held_forks = nullptr;
-
 void stop_children(const ForkWait& wait) noexcept {
     for (std::size_t i = 0; i < wait.children.count; ++i) {
         request_task_stop(wait.children[i]);
@@ -32,6 +29,10 @@ void fork_children(ForkWait& wait, TaskHeader* root) noexcept {
     wait.home = &here;
     wait.outer = std::exchange(here.forks, &wait);
     root->awaits_completer = true;
+    if (root->kind == TaskKind::Pinned && !root->listed) {
+        here.list(
+            root);  // Here and now: only this shard may touch the list of its pinned tasks. See arm_forks_above().
+    }
     here.counters.spawned_stealable.add(children.count);
     // Nobody else sees the first one, and it runs here as soon as this step has ended, which is now. Until it has ended
     // the parent cannot go on.
@@ -64,6 +65,7 @@ void settle_forks_slow(Executor& here, const ForkWait* keep) noexcept {
 }
 
 void arm_forks_above(TaskHeader* task) noexcept {
+    auto& here = static_cast<Shard&>(*task->owner.executor);
     while (task->forked) {
         ForkWait* wait = fork_of(task);
         // Whoever was first is on its way to the top.
@@ -71,6 +73,11 @@ void arm_forks_above(TaskHeader* task) noexcept {
             return;
         }
         TaskHeader* parent = wait->root;
+        // A canceller may still hold it when its children have ended: then neither they nor a queue lead a shutdown to
+        // it.
+        if (!parent->listed) {
+            here.list(parent);
+        }
         if (!parent->stop.arm(wait)) {
             stop_children(*wait);  // A stop came before. They stay: this one has not ended.
             return;
@@ -82,22 +89,27 @@ void arm_forks_above(TaskHeader* task) noexcept {
 /// We hold the wait, so the parent does not go on, and the children's blocks stay, until finish_cancel(). A tree may be
 /// deeper than a stack: children that are parents wait in a list for their turn.
 void cancel_fork(Wait* base, TaskHeader*) noexcept {
-    auto* held = static_cast<ForkWait*>(base);
-    if (held_forks != nullptr) {
-        held->next_held = std::exchange(*held_forks, held);
-        return;
-    }
-    ForkWait* list = held;
-    held_forks = &list;
+    auto* list = static_cast<ForkWait*>(base);
     while (list != nullptr) {
-        held = std::exchange(list, list->next_held);
-        stop_children(*held);
+        ForkWait* held = std::exchange(list, list->next_held);
+        for (std::size_t i = 0; i < held->children.count; ++i) {
+            TaskHeader* child = held->children[i];
+            Wait* wait = child->stop.request();
+            if (wait == nullptr) {
+                continue;
+            }
+            if (wait->cancel == &cancel_fork) {
+                auto* deeper = static_cast<ForkWait*>(wait);
+                deeper->next_held = std::exchange(list, deeper);
+            } else {
+                wait->cancel(wait, child);
+            }
+        }
         TaskHeader* parent = held->root;
         if (parent->stop.finish_cancel()) {
             schedule(parent);
         }
     }
-    held_forks = nullptr;
 }
 
 void rethrow_first(const ForkedChildren& children) {
