@@ -32,6 +32,16 @@ public:
         task->back.store(nullptr, std::memory_order_relaxed);
     }
 
+    /// Neither reads nor writes a link back; from the first call on nothing else but front() may be called.
+    [[nodiscard]] TaskHeader* pop_front() noexcept {
+        TaskHeader* task = head_;
+        if (task != nullptr) {
+            head_ = task->live.next;
+            task->live.next = nullptr;
+        }
+        return task;
+    }
+
     [[nodiscard]] TaskHeader* front() const noexcept { return head_; }
 
 private:

@@ -57,22 +57,27 @@ bool withdraw(TaskHeader* root, Wait* wait) noexcept {
     return taken_back || handed_over;
 }
 
-/// The task that waits for this one, in its header's queue link, which is free: it is in no queue.
+/// The task that waits for this one. It is in the link back of the doomed list, which is only taken from at its front
+/// any more. Not in the queue link: a foreign thread that ends a task's wait may be queueing it in this moment.
 TaskHeader* waiter_of(const TaskHeader* task) noexcept {
-    return static_cast<TaskHeader*>(task->next);
+    return static_cast<TaskHeader*>(task->back.load(std::memory_order_relaxed));
+}
+
+void set_waiter(TaskHeader* task, TaskHeader* waiter) noexcept {
+    task->back.store(waiter, std::memory_order_relaxed);
 }
 
 /// Tells the task it waits for, if this shutdown ends that one, who waits; and who waits for it, if it was forked.
 void note_waiters(TaskHeader* task) noexcept {
     if (task->forked) {
-        task->next = fork_of(task)->root;
+        set_waiter(task, fork_of(task)->root);
     }
     Wait* wait = armed_wait(task);
     if (joins_own_runtime(task, wait)) {
         TaskHeader* child = as_join(wait)->child;
         // A blocking job joins nobody, and its thread may be running: not ours to mark.
         if (child->kind != TaskKind::Blocking) {
-            child->next = task;
+            set_waiter(child, task);
         }
     }
 }
@@ -95,13 +100,18 @@ void open_ring(TaskHeader* start) noexcept {
     if (end == nullptr || steps == 0) {
         return;
     }
-    while (as_join(armed_wait(waiter_of(task))) == nullptr) {
-        task = waiter_of(task);
-    }
-    TaskHeader* joiner = waiter_of(task);
-    if (withdraw(joiner, armed_wait(joiner))) {
-        joiner->awaits_completer = false;
-    }
+    // Once round: a stop may have opened it since it was noted.
+    do {
+        TaskHeader* joiner = waiter_of(task);
+        Wait* wait = armed_wait(joiner);
+        if (as_join(wait) != nullptr) {
+            if (withdraw(joiner, wait)) {
+                joiner->awaits_completer = false;
+            }
+            return;
+        }
+        task = joiner;
+    } while (task != end);
 }
 
 }  // namespace
@@ -168,7 +178,7 @@ void RuntimeCore::collect_tasks() noexcept {
             }
         }
     };
-    for_each_task([](TaskHeader* task) noexcept { task->next = nullptr; });
+    for_each_task([](TaskHeader* task) noexcept { set_waiter(task, nullptr); });
     for_each_task(note_waiters);
     for_each_task(open_ring);
 }
@@ -237,8 +247,7 @@ void Shard::end_waits() noexcept {
 void Shard::end_tasks() noexcept {
     std::size_t expected = 0;
     WorkList now;
-    while (TaskHeader* task = doomed.front()) {
-        doomed.remove(task);
+    while (TaskHeader* task = doomed.pop_front()) {
         if (task->awaits_completer) {
             Wait* wait = armed_wait(task);
             // A child of this runtime ends in this shutdown, a child of another one may live on.

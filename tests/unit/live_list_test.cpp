@@ -78,5 +78,22 @@ TEST(LiveList, TakesATaskBackFromAnotherList) {
     EXPECT_EQ(content(second), std::vector<TaskHeader*>{&a});
 }
 
+TEST(LiveList, PopFrontLeavesTheLinksBackAlone) {
+    std::array<Header, 3> tasks;
+    LiveList list;
+    for (auto& task : tasks) {
+        list.insert(&task);
+    }
+    for (auto& task : tasks) {
+        task.back = &tasks[0];  // What they are used for meanwhile.
+    }
+    for (std::size_t i = tasks.size(); i-- != 0;) {
+        EXPECT_EQ(list.pop_front(), &tasks[i]);
+        EXPECT_EQ(tasks[i].live.next, nullptr);
+        EXPECT_EQ(tasks[i].back, &tasks[0]);
+    }
+    EXPECT_EQ(list.pop_front(), nullptr);
+}
+
 }  // namespace
 }  // namespace spargio::detail
