@@ -30,8 +30,7 @@ void fork_children(ForkWait& wait, TaskHeader* root) noexcept {
     wait.outer = std::exchange(here.forks, &wait);
     root->awaits_completer = true;
     if (root->kind == TaskKind::Pinned && !root->listed) {
-        here.list(
-            root);  // Here and now: only this shard may touch the list of its pinned tasks. See arm_forks_above().
+        here.list(root);  // As arm_forks_above() lists others: only this shard may touch the list of its pinned tasks.
     }
     here.counters.spawned_stealable.add(children.count);
     // Nobody else sees the first one, and it runs here as soon as this step has ended, which is now. Until it has ended
@@ -73,8 +72,7 @@ void arm_forks_above(TaskHeader* task) noexcept {
             return;
         }
         TaskHeader* parent = wait->root;
-        // A canceller may still hold it when its children have ended: then neither they nor a queue lead a shutdown to
-        // it.
+        // A canceller may hold it when its children have ended. Then neither they nor a queue lead a shutdown to it.
         if (!parent->listed) {
             here.list(parent);
         }
