@@ -135,6 +135,7 @@ private:
     void run_items() noexcept;
     [[nodiscard]] WorkItem* next_item(unsigned turn) noexcept;
     [[nodiscard]] WorkItem* longest_waiting() noexcept;
+    [[nodiscard]] WorkItem* oldest_in_deque() noexcept;
     void take_arrivals() noexcept;
     void fire_timers() noexcept;
 

@@ -77,6 +77,12 @@ WorkItem* Shard::next_item(unsigned turn) noexcept {
             return item;
         }
     }
+    if (turn == 1) {
+        // Beside the other queues, not instead of them: a turn may take longer than kOldestEvery each time.
+        if (WorkItem* item = oldest_in_deque()) {
+            return item;
+        }
+    }
     if (turn % kStealableEvery != 0) {
         if (WorkItem* item = ready.pop_front()) {
             return item;
@@ -94,17 +100,9 @@ WorkItem* Shard::next_item(unsigned turn) noexcept {
     return ready.pop_front();
 }
 
-/// A stealable item that is not the newest. Where there is only one, it is that one: runs_next_what_is_alone().
+/// A stealable item of the other queues than the deque. Where there is only one, it is that one: what is alone runs next
+/// (Shard::runs_next_what_is_alone()).
 WorkItem* Shard::longest_waiting() noexcept {
-    if (deque.size() != 0) {
-        const auto now = clock::now();
-        if (now - oldest_taken_ >= kOldestEvery) {
-            oldest_taken_ = now;
-            if (WorkItem* item = deque.steal()) {
-                return item;
-            }
-        }
-    }
     // The one first and the other first by turns: both may always have something.
     const bool shared_first = turns_++ % 2 != 0;
     WorkItem* item = shared_first ? take_overflow() : stealable.pop();
@@ -112,6 +110,18 @@ WorkItem* Shard::longest_waiting() noexcept {
         item = shared_first ? stealable.pop() : take_overflow();
     }
     return item;
+}
+
+WorkItem* Shard::oldest_in_deque() noexcept {
+    if (deque.size() == 0) {
+        return nullptr;
+    }
+    const auto now = clock::now();
+    if (now - oldest_taken_ < kOldestEvery) {
+        return nullptr;
+    }
+    oldest_taken_ = now;
+    return deque.steal();
 }
 
 void Shard::fire_timers() noexcept {
