@@ -150,6 +150,7 @@ private:
     // src/steal.cpp
     [[nodiscard]] bool steal() noexcept;
     [[nodiscard]] bool steal_from(Shard& victim) noexcept;
+    [[nodiscard]] std::size_t most_at_once() const noexcept;
     [[nodiscard]] WorkItem* take_overflow() noexcept;
     [[nodiscard]] WorkItem* keep(std::span<WorkItem* const> batch) noexcept;
 

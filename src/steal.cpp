@@ -34,15 +34,19 @@ void Shard::put_stealable(WorkItem* item) noexcept {
     }
 }
 
+/// What a batch may hold: one that runs next, and the rest in the deque, which only this thread fills. An item that
+/// went back to the shared queue would lose its place there, and might do so for ever.
+std::size_t Shard::most_at_once() const noexcept {
+    return std::min(deque.capacity() - deque.size() + 1, kMostAtOnce);
+}
+
 /// Of a batch the first runs here next; the others go where thieves find them. Whoever looked for them in between has
 /// not found them: the caller owes a wake.
 WorkItem* Shard::keep(std::span<WorkItem* const> batch) noexcept {
     const auto rest = batch.subspan(1);
     // The deque's newest is the next to run.
-    auto left = rest.size() - deque.push_many(rest.size(), [&](std::size_t i) { return rest[rest.size() - 1 - i]; });
-    while (left-- != 0) {
-        core->overflow.put(rest[left]);
-    }
+    const auto kept = deque.push_many(rest.size(), [&](std::size_t i) { return rest[rest.size() - 1 - i]; });
+    SPARGIO_CHECK(kept == rest.size(), "a batch was larger than most_at_once()");
     return batch.front();
 }
 
@@ -52,7 +56,7 @@ WorkItem* Shard::take_overflow() noexcept {
     }
     WorkList list;
     Batch batch;
-    static_cast<void>(core->overflow.steal(list, kMostAtOnce));
+    static_cast<void>(core->overflow.steal(list, most_at_once()));
     batch.add_all(list);
     if (batch.count == 0) {
         return nullptr;
@@ -93,7 +97,7 @@ bool Shard::steal() noexcept {
 /// nobody has begun; then the deque's oldest, the largest parts of a tree.
 bool Shard::steal_from(Shard& victim) noexcept {
     counters.steal_attempts.add();
-    const auto most = std::min(core->options.steal_budget, kMostAtOnce);
+    const auto most = std::min(core->options.steal_budget, most_at_once());
     Batch batch;
     WorkList list;
     static_cast<void>(victim.stealable.steal(list, most));

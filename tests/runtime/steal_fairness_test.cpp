@@ -160,6 +160,41 @@ TEST_P(StealFairness, WhatIsOldestInTheDequeRunsWhileTwoTasksWakeEachOther) {
     starter.get();
 }
 
+// The shared queue is first come first served, also where the deque has no room for what is taken out of it.
+TEST_P(StealFairness, WhatOverflowedHasItsTurnWhileMoreOverflows) {
+    auto one = builder(1).stealable_queue_capacity(1).build();
+    const auto handle = one.handle();
+    constexpr int kPatience = 1'000;
+    EndlessChain chain(handle, microseconds(0));
+    std::atomic<int> others{0};
+    std::atomic<bool> ran{false};
+    struct Other {
+        static void spawn(const RuntimeHandle& runtime, std::atomic<int>& count, std::atomic<bool>& stop) {
+            runtime
+                .spawn_stealable([&runtime, &count, &stop] {
+                    if (!stop && ++count < kPatience) {
+                        spawn(runtime, count, stop);
+                    }
+                })
+                .detach();
+        }
+    };
+    auto starter = handle.spawn_pinned(0, [&] {
+        chain.spawn_next();  // Fills the deque.
+        Other::spawn(handle, others, ran);
+        handle.spawn_stealable([&] { ran = true; }).detach();
+        Other::spawn(handle, others, ran);
+    });
+    starter.get();
+    while (!ran.load() && others < kPatience) {
+        std::this_thread::yield();
+    }
+    EXPECT_LT(others, 100) << "it came second";
+    while (handle.stats_snapshot().tasks_live > 1) {  // The chain's.
+        std::this_thread::yield();
+    }
+}
+
 // All at once: every kind of work makes progress, and so does what comes from outside.
 TEST_P(StealFairness, EveryKindOfWorkHasItsTurn) {
     for (const std::size_t capacity : {1U, 16U, 65'536U}) {
