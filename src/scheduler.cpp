@@ -251,6 +251,7 @@ void schedule_here(TaskHeader* root, Shard& here) noexcept {
         return;
     }
     here.stealable.put(root);
+    // Alone it needs no other shard: it runs here next.
     if (!here.runs_next_what_is_alone()) {
         wake_one_for_stealing(*here.core, &here);
     }

@@ -100,7 +100,7 @@ public:
     /// Whether a stealable item that this shard has just put into `stealable` runs here before anything else, so that
     /// no other shard need be woken for it. (tests/models/steal.pml, ALONE)
     [[nodiscard]] bool runs_next_what_is_alone() const noexcept {
-        return ready.empty() && stolen_ == nullptr && stealable.size() == 1 && deque.size() == 0 &&
+        return ready.empty() && stolen_ == nullptr && stealable.size() <= 1 && deque.size() == 0 &&
                core->overflow.size() == 0;
     }
 
