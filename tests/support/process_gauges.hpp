@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <iterator>
@@ -62,6 +63,13 @@ namespace spargio::test {
         return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
     };
     return in_us(usage.ru_utime) + in_us(usage.ru_stime);
+}
+
+/// Context switches of all threads of this process, voluntary and not.
+[[nodiscard]] inline std::uint64_t context_switches() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<std::uint64_t>(usage.ru_nvcsw) + static_cast<std::uint64_t>(usage.ru_nivcsw);
 }
 
 /// The calling thread's name, which the kernel cuts to 15 characters.

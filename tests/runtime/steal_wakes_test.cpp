@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+// How many shards stealable work wakes: one for a spawn, at most, and none while one is looking.
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <thread>
+#include <tuple>
+
+#include "support/backend_test.hpp"
+#include "support/event.hpp"
+#include "support/process_gauges.hpp"
+#include "support/stress.hpp"
+
+namespace spargio::test {
+namespace {
+
+constexpr ShardId kShards = 4;
+
+class StealWakes : public BackendTest {
+protected:
+    static Runtime sleepy() { return builder(kShards).idle_spin(std::chrono::microseconds(0)).build(); }
+
+    /// Puts one shard after the other to sleep, with one bell each at most. Between two safety time-outs they then all
+    /// sleep.
+    static void put_all_to_sleep(const RuntimeHandle& runtime) {
+        for (ShardId shard = 0; shard < kShards; ++shard) {
+            const auto parks = runtime.stats_snapshot().parks;
+            finish_step(runtime, shard);
+            const auto limit = std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
+            while (runtime.stats_snapshot().parks == parks && std::chrono::steady_clock::now() < limit) {
+                std::this_thread::yield();
+            }
+        }
+    }
+
+    /// The bells that `spawn` rings, and whoever wakes by them, until all sleep again; the sum of some rounds.
+    std::uint64_t bells(const RuntimeHandle& runtime, int rounds, const std::function<void()>& spawn) {
+        std::uint64_t sum = 0;
+        for (int round = 0; round < rounds; ++round) {
+            put_all_to_sleep(runtime);
+            const auto before = runtime.stats_snapshot().doorbells_rung;
+            spawn();
+            put_all_to_sleep(runtime);
+            const auto rung = runtime.stats_snapshot().doorbells_rung - before;
+            sum += rung > kShards ? rung - kShards : 0;  // Each shard's own, for falling asleep again.
+        }
+        watchdog_.progress("some rounds");
+        return sum;
+    }
+
+    static constexpr int kRounds = sanitized ? 30 : 100;
+    Watchdog watchdog_{"wakes"};
+};
+SPARGIO_ON_BOTH_BACKENDS(StealWakes);
+
+TEST_P(StealWakes, ASpawnFromOutsideWakesOneShard) {
+    const auto four = sleepy();
+    const auto handle = four.handle();
+    const NoLateWakes all_woken(handle);
+    const auto rung = bells(handle, kRounds, [&] { handle.spawn_stealable([] {}).get(); });
+    EXPECT_LE(rung, static_cast<std::uint64_t>(kRounds));
+    EXPECT_GE(rung, 1U) << "nobody slept";
+    const auto preferred = bells(handle, kRounds, [&] { handle.spawn_stealable_on(2, [] {}).get(); });
+    EXPECT_LE(preferred, static_cast<std::uint64_t>(kRounds));
+}
+
+TEST_P(StealWakes, ASpawnOfATaskWakesOneShard) {
+    const auto four = sleepy();
+    const auto handle = four.handle();
+    const NoLateWakes all_woken(handle);
+    const auto rung = bells(handle, kRounds, [&] {
+        // One bell for the task that spawns, and one for what it spawns, which waits for a thief.
+        auto spawner = handle.spawn_pinned(1, [&] {
+            Event ran;
+            handle.spawn_stealable([&] { ran.set(); }).detach();
+            ran.wait();
+        });
+        spawner.get();
+    });
+    EXPECT_LE(rung, 2U * kRounds);
+    EXPECT_GE(rung, 1U) << "nobody slept";
+}
+
+TEST_P(StealWakes, AForkWakesOneShardForEachChildAtMost) {
+    const auto four = sleepy();
+    const auto handle = four.handle();
+    const NoLateWakes all_woken(handle);
+    const auto rung = bells(handle, kRounds, [&] {
+        auto parent = handle.spawn_pinned(1, []() -> Task<> {
+            Event ran;
+            const auto first = [&ran]() -> Task<> {
+                ran.wait();
+                co_return;
+            };
+            const auto second = [&ran]() -> Task<> {
+                ran.set();
+                co_return;
+            };
+            co_await fork_join(first(), second());
+        });
+        parent.get();
+    });
+    EXPECT_LE(rung, 2U * kRounds);
+}
+
+// A task that yields, or is alone where it was woken, needs nobody.
+TEST_P(StealWakes, ALoneTaskThatGoesOnWhereItIsWakesNobody) {
+    const auto four = sleepy();
+    const auto handle = four.handle();
+    const NoLateWakes all_woken(handle);
+    const auto rung = bells(handle, kRounds, [&] {
+        auto alone = handle.spawn_stealable([]() -> Task<> {
+            for (int i = 0; i < 20; ++i) {
+                co_await yield();
+            }
+            static_cast<void>(co_await sleep_for(std::chrono::microseconds(1)));
+        });
+        alone.get();
+    });
+    EXPECT_LE(rung, static_cast<std::uint64_t>(kRounds));
+}
+
+// For the eye: context switches of the whole process per task, where all shards work.
+class StealTimings : public StealWakes {
+protected:
+    void switches_per_task(const char* what, std::uint64_t tasks, const std::function<void(const Runtime&)>& work) {
+        const auto four = runtime(kShards);
+        const auto before = context_switches();
+        work(four);
+        const auto each = static_cast<double>(context_switches() - before) / static_cast<double>(tasks);
+        const auto stats = four.handle().stats_snapshot();
+        std::printf("%s: %.4f context switches, %.4f bells, %.4f parks a task\n", what, each,
+                    static_cast<double>(stats.doorbells_rung) / static_cast<double>(tasks),
+                    static_cast<double>(stats.parks) / static_cast<double>(tasks));
+        RecordProperty(what, std::to_string(each));
+        EXPECT_LE(stats.doorbells_rung, 2 * tasks);
+        EXPECT_EQ(stats.late_wakes, 0U);
+    }
+};
+SPARGIO_ON_BOTH_BACKENDS(StealTimings);
+
+Task<std::uint64_t> tree(unsigned depth) {
+    if (depth == 0) {
+        co_return 1;
+    }
+    const auto sums = co_await fork_join(tree(depth - 1), tree(depth - 1));
+    co_return std::get<0>(sums) + std::get<1>(sums);
+}
+
+TEST_P(StealTimings, ContextSwitchesPerTask) {
+    constexpr unsigned kDepth = sanitized ? 12 : 17;
+    constexpr std::uint64_t kLeaves = std::uint64_t{1} << kDepth;
+    switches_per_task("a tree of forks", 2 * kLeaves, [&](const Runtime& four) {
+        EXPECT_EQ(four.handle().spawn_stealable(tree(kDepth)).get(), kLeaves);
+    });
+    switches_per_task("many spawned by one task", kLeaves, [&](const Runtime& four) {
+        const auto handle = four.handle();
+        Latch ran(kLeaves);
+        auto spawner = handle.spawn_pinned(0, [&] {
+            for (std::uint64_t i = 0; i < kLeaves; ++i) {
+                handle.spawn_stealable([&] { ran.arrive(); }).detach();
+            }
+        });
+        spawner.get();
+        ran.wait();
+    });
+    constexpr std::uint64_t kCalls = sanitized ? 500 : 5'000;
+    switches_per_task("spawned and joined from outside", kCalls, [&](const Runtime& four) {
+        for (std::uint64_t i = 0; i < kCalls; ++i) {
+            four.handle().spawn_stealable([] {}).get();
+        }
+    });
+}
+
+}  // namespace
+}  // namespace spargio::test
