@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 # Builds the benchmarks with the bench preset, runs them, and prints a table: medians, ratios to Asio, the environment.
 #
-# usage: scripts/bench.sh [--quick] [--filter REGEX] [--repetitions N] [SUBJECT]...
+# usage: scripts/bench.sh [--quick] [--filter REGEX] [--repetitions N] [--build-only] [SUBJECT]...
 #   SUBJECT          spawn, micro, ...: one binary bench_<subject> each; default: all of them
 #   --quick          three short repetitions: for a look, not for a figure
 #   --filter REGEX   only benchmarks whose name matches
 #   --repetitions N  default 9; figures that are no times have 3 of their own
+#   --build-only     build, and run nothing
 #
 # The repetitions of all runtimes are interleaved, since a machine's speed drifts: the ratios in one run are what counts.
 # The JSON that the table is made of stays in build/bench/results/. Where io_uring cannot be used its benchmarks fail, and
@@ -20,6 +21,7 @@ usage() { sed -n 's/^# \{0,1\}//; 3,$p' "${BASH_SOURCE[0]}" | sed '/^set -euo/,$
 repetitions=9
 min_time=0.2
 filter='.*'
+build_only=0
 subjects=()
 while [[ $# -gt 0 ]]; do
     case "$1" in
@@ -32,6 +34,7 @@ while [[ $# -gt 0 ]]; do
         if [[ "$1" == --filter ]]; then filter="$2"; else repetitions="$2"; fi
         shift
         ;;
+    --build-only) build_only=1 ;;
     -h | --help)
         usage
         exit 0
@@ -62,6 +65,7 @@ build="${SPARGIO_BENCH_BUILD_DIR:-build/bench}"
 spargio_say "building: ${subjects[*]}"
 cmake --preset bench -B "${build}" >/dev/null
 cmake --build "${build}" --parallel "$(spargio_jobs)" --target "${subjects[@]/#/bench_}"
+[[ ${build_only} -eq 0 ]] || exit 0
 
 from_cache() { sed -n "s/^$1:[A-Z]*=//p" "${build}/CMakeCache.txt"; }
 flags="$(from_cache CMAKE_BUILD_TYPE) $(from_cache CMAKE_CXX_FLAGS) $(from_cache CMAKE_CXX_FLAGS_RELEASE)"
