@@ -100,8 +100,8 @@ WorkItem* Shard::next_item(unsigned turn) noexcept {
     return ready.pop_front();
 }
 
-/// A stealable item of the other queues than the deque. Where there is only one, it is that one: what is alone runs next
-/// (Shard::runs_next_what_is_alone()).
+/// A stealable item of the other queues than the deque. Where there is only one, it is that one: what is alone runs
+/// next (Shard::runs_next_what_is_alone()).
 WorkItem* Shard::longest_waiting() noexcept {
     // The one first and the other first by turns: both may always have something.
     const bool shared_first = turns_++ % 2 != 0;
