@@ -115,6 +115,27 @@ TEST_P(StealFairness, ATaskThatSpawnsTheNextDelaysASpawnFromOutsideByAFewSteps) 
     }
 }
 
+// What forks runs children and parents one after the other, up to 33 steps for each item of a turn.
+TEST_P(StealFairness, ATaskThatForksDelaysASpawnFromOutsideByAFewTurnsOfSuchChains) {
+    auto one = runtime(1);
+    std::atomic<bool> stop{false};
+    std::atomic<std::uint64_t> steps{0};
+    auto forker = one.handle().spawn_stealable([&]() -> Task<> {
+        const auto leaf = [&]() -> Task<> {
+            ++steps;
+            co_return;
+        };
+        while (!stop) {
+            co_await fork_join(leaf(), leaf(), leaf());
+        }
+    });
+    for (const auto spawned : from_outside) {
+        EXPECT_LE(longest_wait(one.handle(), spawned, 10, [&] { return steps.load(); }), 33 * kFewTurns);
+    }
+    stop = true;
+    forker.get();
+}
+
 // A turn of such steps is longer than the time after which the deque's oldest has its turn.
 TEST_P(StealFairness, LongTasksThatSpawnTheNextDelayASpawnFromOutsideByAFewSteps) {
     auto one = runtime(1);

@@ -36,9 +36,9 @@ protected:
     }
 
     /// The bells that `spawn` rings, and whoever wakes by them, until all sleep again; the sum of some rounds.
-    std::uint64_t bells(const RuntimeHandle& runtime, int rounds, const std::function<void()>& spawn) {
+    std::uint64_t bells(const RuntimeHandle& runtime, std::uint64_t rounds, const std::function<void()>& spawn) {
         std::uint64_t sum = 0;
-        for (int round = 0; round < rounds; ++round) {
+        for (std::uint64_t round = 0; round < rounds; ++round) {
             put_all_to_sleep(runtime);
             const auto before = runtime.stats_snapshot().doorbells_rung;
             spawn();
@@ -50,7 +50,9 @@ protected:
         return sum;
     }
 
-    static constexpr int kRounds = sanitized ? 30 : 100;
+    static constexpr std::uint64_t kRounds = sanitized ? 30 : 100;
+    // A shard that its safety time-out has woken may see what another was woken for, and pass that on.
+    static constexpr std::uint64_t kStrays = kRounds / 10;
     Watchdog watchdog_{"wakes"};
 };
 SPARGIO_ON_BOTH_BACKENDS(StealWakes);
@@ -60,10 +62,10 @@ TEST_P(StealWakes, ASpawnFromOutsideWakesOneShard) {
     const auto handle = four.handle();
     const NoLateWakes all_woken(handle);
     const auto rung = bells(handle, kRounds, [&] { handle.spawn_stealable([] {}).get(); });
-    EXPECT_LE(rung, static_cast<std::uint64_t>(kRounds));
+    EXPECT_LE(rung, kRounds + kStrays);
     EXPECT_GE(rung, 1U) << "nobody slept";
     const auto preferred = bells(handle, kRounds, [&] { handle.spawn_stealable_on(2, [] {}).get(); });
-    EXPECT_LE(preferred, static_cast<std::uint64_t>(kRounds));
+    EXPECT_LE(preferred, kRounds + kStrays);
 }
 
 TEST_P(StealWakes, ASpawnOfATaskWakesOneShard) {
@@ -79,7 +81,7 @@ TEST_P(StealWakes, ASpawnOfATaskWakesOneShard) {
         });
         spawner.get();
     });
-    EXPECT_LE(rung, 2U * kRounds);
+    EXPECT_LE(rung, 2 * kRounds + kStrays);
     EXPECT_GE(rung, 1U) << "nobody slept";
 }
 
@@ -88,7 +90,8 @@ TEST_P(StealWakes, AForkWakesOneShardForEachChildAtMost) {
     const auto handle = four.handle();
     const NoLateWakes all_woken(handle);
     const auto rung = bells(handle, kRounds, [&] {
-        auto parent = handle.spawn_pinned(1, []() -> Task<> {
+        // Stealable: it goes on where its last child has ended, without a bell.
+        auto parent = handle.spawn_stealable_on(1, []() -> Task<> {
             Event ran;
             const auto first = [&ran]() -> Task<> {
                 ran.wait();
@@ -102,7 +105,7 @@ TEST_P(StealWakes, AForkWakesOneShardForEachChildAtMost) {
         });
         parent.get();
     });
-    EXPECT_LE(rung, 2U * kRounds);
+    EXPECT_LE(rung, 2 * kRounds + kStrays);
 }
 
 // A task that yields, or is alone where it was woken, needs nobody.
@@ -119,7 +122,7 @@ TEST_P(StealWakes, ALoneTaskThatGoesOnWhereItIsWakesNobody) {
         });
         alone.get();
     });
-    EXPECT_LE(rung, static_cast<std::uint64_t>(kRounds));
+    EXPECT_LE(rung, kRounds + kStrays);
 }
 
 // For the eye: context switches of the whole process per task, where all shards work.
