@@ -191,6 +191,59 @@ TEST_P(BusyShardDeque, ManyForkedChildrenGoElsewhere) {
     }
 }
 
+// The fork wakes one shard, all others sleep: who has taken a batch passes the wake on.
+TEST_P(BusyShardDeque, TheRestOfABatchOfForkedChildrenGoesElsewhere) {
+    auto three = sleepy(3).build();
+    const auto handle = three.handle();
+    const NoLateWakes all_woken(handle);
+    for (int round = 0; round < kRounds; ++round) {
+        for (ShardId shard = 0; shard < 3; ++shard) {
+            finish_step(handle, shard);
+        }
+        auto parent = handle.spawn_pinned(0, []() -> Task<> {
+            constexpr std::size_t kChildren = 40;
+            std::atomic<int> begun{0};
+            Latch others(kChildren - 2);
+            const auto child = [&]() -> Task<> {
+                if (begun.fetch_add(1) < 2) {
+                    others.wait();  // One on this shard, one on the first thief's.
+                } else {
+                    others.arrive();
+                }
+                co_return;
+            };
+            std::vector<Task<>> children;
+            for (std::size_t i = 0; i < kChildren; ++i) {
+                children.push_back(child());
+            }
+            co_await spawn_many(std::move(children));
+        });
+        parent.get();
+    }
+}
+
+// Children and parents run one after the other, but not for ever: then what is pinned has its turn.
+TEST_P(BusyShardDeque, AChainOfForksGoesOnElsewhere) {
+    auto two = sleepy(2).build();
+    const auto handle = two.handle();
+    const NoLateWakes all_woken(handle);
+    for (int round = 0; round < kRounds; ++round) {
+        Event ended;
+        JoinHandle<> busy;
+        auto chain = handle.spawn_stealable_on(0, [&]() -> Task<> {
+            static_cast<void>(co_await resume_on(0));
+            busy = handle.spawn_pinned(0, [&] { ended.wait(); });
+            const auto leaf = []() -> Task<> { co_return; };
+            for (int i = 0; i < 200; ++i) {
+                co_await fork_join(leaf());
+            }
+            ended.set();
+        });
+        chain.get();
+        busy.get();
+    }
+}
+
 TEST_P(BusyShardDeque, ATaskThatTheBusyShardWokeGoesElsewhere) {
     auto two = sleepy(2).build();
     const auto handle = two.handle();
