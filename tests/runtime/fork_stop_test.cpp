@@ -317,6 +317,30 @@ TEST_P(ForkStop, RacesWithTheEndsOfTheChildren) {
     EXPECT_EQ(handle.stats_snapshot().tasks_live, 0U);
 }
 
+// Two children suspend for the first time at the same moment on two shards: one of them arms the wait, nobody is
+// stopped.
+TEST_P(ForkStop, ComesToNobodyUnasked) {
+    auto two = runtime(2);
+    auto parent = two.handle().spawn_stealable([this]() -> Task<bool> {
+        bool undisturbed = true;
+        for (unsigned round = 0; round < scaled(20'000, 2'000); ++round) {
+            watchdog_.progress("round " + std::to_string(round));
+            std::atomic<int> missing{2};
+            const auto naps = [&]() -> Task<bool> {
+                missing.fetch_sub(1);
+                while (missing.load() != 0) {}
+                const auto token = co_await this_task::stop_token();
+                co_await yield();
+                co_return !token.stop_requested();
+            };
+            auto [first, second] = co_await fork_join(naps, naps);
+            undisturbed = undisturbed && first && second;
+        }
+        co_return undisturbed;
+    });
+    EXPECT_TRUE(parent.get());
+}
+
 // Two cancellers, while sleepers lie down: whoever lies down after the stop does not sleep.
 TEST_P(ForkStop, RacesWithChildrenThatLieDown) {
     Random random(stress_seed());
