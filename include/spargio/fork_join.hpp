@@ -61,12 +61,7 @@ public:
         tasks_[count_++] = TaskAccess::release(task);
     }
 
-    [[nodiscard]] ForkedChildren children() const noexcept {
-        const auto at = [](const void* tasks, std::size_t i) noexcept {
-            return static_cast<TaskHeader* const*>(tasks)[i];
-        };
-        return {tasks_.data(), at, count_};
-    }
+    [[nodiscard]] ForkedChildren children() const noexcept { return {tasks_.data(), count_}; }
     [[nodiscard]] TaskHeader*& operator[](std::size_t i) noexcept { return tasks_[i]; }
 
 private:
@@ -159,7 +154,7 @@ private:
         const auto at = [](const void* first, std::size_t i) noexcept {
             return TaskAccess::header(static_cast<const ChildTask*>(first)[i]);
         };
-        return {std::ranges::data(tasks), at, std::ranges::size(tasks)};
+        return {std::ranges::data(tasks), std::ranges::size(tasks), at};
     }
 };
 

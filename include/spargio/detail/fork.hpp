@@ -11,11 +11,15 @@ namespace spargio::detail {
 
 /// The children of one fork, in whatever their awaiter keeps them.
 struct ForkedChildren {
-    const void* tasks;
-    TaskHeader* (*at)(const void* tasks, std::size_t i) noexcept;
-    std::size_t count;
+    using At = TaskHeader* (*)(const void* tasks, std::size_t i) noexcept;
 
-    [[nodiscard]] TaskHeader* operator[](std::size_t i) const noexcept { return at(tasks, i); }
+    const void* tasks;
+    std::size_t count;
+    At at = nullptr;  // Null: an array of TaskHeader*.
+
+    [[nodiscard]] TaskHeader* operator[](std::size_t i) const noexcept {
+        return at == nullptr ? static_cast<TaskHeader* const*>(tasks)[i] : at(tasks, i);
+    }
 };
 
 /// Wait::CancelFn of a fork: asks each child to stop; the parent goes on when all have ended.
