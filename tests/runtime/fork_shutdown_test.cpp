@@ -52,28 +52,7 @@ bool in_order(const EndLog& log, const std::string& child, const std::string& pa
            first < second;
 }
 
-/// Calls shutdown() on a thread; returns once it is closing, so that no step begins any more.
-class Closer {
-public:
-    explicit Closer(Runtime& runtime)
-        : thread_([this, &runtime] {
-              runtime.shutdown();
-              ended.set();
-          }) {
-        const auto handle = runtime.handle();
-        while (!handle.spawn_pinned(0, [] {}).spawn_error()) {
-            std::this_thread::yield();
-        }
-    }
-    Closer(const Closer&) = delete;
-    Closer& operator=(const Closer&) = delete;
-    ~Closer() { thread_.join(); }
-
-    Event ended;
-
-private:
-    std::thread thread_;
-};
+// A shutdown that a task has begun is under way, on every shard, when the call returns: no step begins after that one.
 
 /// What the tasks of a test share.
 struct Scene {
@@ -140,8 +119,7 @@ TEST_P(ForkShutdown, GrandparentsGoLast) {
 TEST_P(ForkShutdown, ChildrenThatNeverBeganLeadToTheirParents) {
     for (const std::size_t capacity : {std::size_t{1}, std::size_t{1024}}) {
         EndLog log;
-        Event first_runs;
-        Event release;
+        Event begun;
         auto one = builder(1).stealable_queue_capacity(capacity).build();
         const auto child = [&](std::string name) -> Task<> {
             const Tracker local(log, std::move(name));
@@ -151,8 +129,8 @@ TEST_P(ForkShutdown, ChildrenThatNeverBeganLeadToTheirParents) {
         auto middle = [&]() -> Task<> {
             const Tracker local(log, "middle");
             const auto first = [&]() -> Task<> {
-                first_runs.set();
-                release.wait();
+                one.shutdown();
+                begun.set();
                 co_return;
             };
             std::vector<Task<>> rest;
@@ -168,10 +146,8 @@ TEST_P(ForkShutdown, ChildrenThatNeverBeganLeadToTheirParents) {
                 co_await fork_join(middle, child("never"));
             })
             .detach();
-        first_runs.wait();
-        Closer closer(one);
-        release.set();
-        closer.ended.wait();
+        begun.wait();
+        one.shutdown();
         EXPECT_TRUE(in_order(log, "middle", "top"));
         EXPECT_EQ(log.size(), 2U) << "a body that never began has no local";
         expect_nothing_left(one.handle());
@@ -181,25 +157,22 @@ TEST_P(ForkShutdown, ChildrenThatNeverBeganLeadToTheirParents) {
 TEST_P(ForkShutdown, AParentThatIsScheduledIsNotResumed) {
     for (const auto placement : {TaskPlacement::pinned(0), TaskPlacement::stealable()}) {
         EndLog log;
-        Event runs;
-        Event release;
+        Event begun;
         auto one = runtime(1);
         one.handle()
             .spawn_with_placement(placement,
                                   [&]() -> Task<> {
                                       const Tracker local(log, "parent");
                                       auto child = [&, t = Tracker(log, "child")] {
-                                          runs.set();
-                                          release.wait();
+                                          one.shutdown();
+                                          begun.set();
                                       };
                                       co_await fork_join(std::move(child));
                                       ADD_FAILURE() << "a parent was resumed by a shutdown";
                                   })
             .detach();
-        runs.wait();
-        Closer closer(one);
-        release.set();
-        closer.ended.wait();
+        begun.wait();
+        one.shutdown();
         EXPECT_EQ(log.names(), (std::vector<std::string>{"child", "parent"}));
         expect_nothing_left(one.handle());
     }
@@ -209,8 +182,7 @@ TEST_P(ForkShutdown, AParentThatIsScheduledIsNotResumed) {
 TEST_P(ForkShutdown, APinnedParentThatAnotherShardHasScheduledIsNotResumed) {
     EndLog log;
     Event second_runs;
-    Event release;
-    Event first_leaves;
+    Event begun;
     auto two = runtime(2);
     two.handle()
         .spawn_pinned(0,
@@ -219,16 +191,15 @@ TEST_P(ForkShutdown, APinnedParentThatAnotherShardHasScheduledIsNotResumed) {
                           auto first = [&] { second_runs.wait(); };
                           auto second = [&, t = Tracker(log, "child")] {
                               second_runs.set();
-                              release.wait();
+                              two.shutdown();
+                              begun.set();
                           };
                           co_await fork_join(std::move(first), std::move(second));
                           ADD_FAILURE() << "a parent was resumed by a shutdown";
                       })
         .detach();
-    second_runs.wait();
-    Closer closer(two);
-    release.set();
-    closer.ended.wait();
+    begun.wait();
+    two.shutdown();
     EXPECT_EQ(log.names(), (std::vector<std::string>{"child", "parent"}));
     EXPECT_EQ(log.all().back().shard, 0U);
     expect_nothing_left(two.handle());
@@ -262,7 +233,10 @@ TEST_P(ForkShutdown, ChildrenInEveryKindOfWaitAreDestroyed) {
             co_await yield();
         }
     };
-    auto job = [&] { job_release.wait(); };
+    auto job = [&] {
+        job_release.wait();
+        two.shutdown();
+    };
     handle
         .spawn_pinned(0,
                       [&]() -> Task<> {
@@ -278,9 +252,11 @@ TEST_P(ForkShutdown, ChildrenInEveryKindOfWaitAreDestroyed) {
         .detach();
     inside.wait();
     scene.asleep.wait();
-    Closer closer(two);
     job_release.set();
-    closer.ended.wait();
+    while (!handle.spawn_pinned(0, [] {}).spawn_error()) {
+        std::this_thread::yield();
+    }
+    two.shutdown();
     EXPECT_EQ(scene.log.size(), 7U);
     for (const auto* child : {"sleep", "join", "foreign", "blocking", "message", "yield"}) {
         EXPECT_TRUE(in_order(scene.log, child, "parent")) << child;
@@ -328,11 +304,15 @@ TEST_P(ForkShutdown, AParentThatACancellerHoldsIsAwaited) {
             leave.set();
             finish_step(handle, 0);
             finish_step(handle, 1);
-            {
-                Closer closer(two);
-                EXPECT_FALSE(closer.ended.wait_for(std::chrono::milliseconds(50)));
-                let_go.set();
-            }
+            handle.spawn_pinned(0, [&] { two.shutdown(); }).get();
+            Event ended;
+            std::thread closer([&] {
+                two.shutdown();
+                ended.set();
+            });
+            EXPECT_FALSE(ended.wait_for(std::chrono::milliseconds(50)));
+            let_go.set();
+            closer.join();
             stopper.join();
             EXPECT_EQ(log.size(), 1U);
             EXPECT_EQ(code_of(parent), JoinError::Canceled);
