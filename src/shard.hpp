@@ -114,8 +114,8 @@ public:
     }
     /// Most tasks end in their first step. Those that are about to suspend are taken into the lists that a shutdown
     /// walks (list_before_suspending()), and out of them at their end; until then nobody but this shard can reach a
-    /// task, and a shutdown waits for the end of the step. One that waits for its forked children needs no list: they
-    /// lead to it.
+    /// task, and a shutdown waits for the end of the step. One that waits for its forked children is listed when
+    /// its wait is armed (arm_forks_above()); until then they lead to it.
     void list(TaskHeader* task) noexcept;
     void unlist(TaskHeader* task) noexcept;
 
