@@ -275,7 +275,7 @@ TEST_P(ForkStop, RacesWithTheEndsOfTheChildren) {
     auto two = runtime(2);
     const auto handle = two.handle();
     const NoLateWakes all_woken(handle);
-    for (unsigned round = 0; round < scaled(4'000, 500); ++round) {
+    for (unsigned round = 0; round < scaled(1'500, 300); ++round) {
         watchdog_.progress("round " + std::to_string(round));
         std::atomic<bool> go{false};
         const bool sleeps = random.one_in(2);
