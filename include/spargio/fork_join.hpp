@@ -133,6 +133,14 @@ class ForkRangeAwaiter : private KeptRange<Range>, public ForkAwaiterBase {
 public:
     explicit ForkRangeAwaiter(Range tasks)
         : KeptRange<Range>{std::move(tasks)}, ForkAwaiterBase(children_of(KeptRange<Range>::kept)) {}
+    ~ForkRangeAwaiter() {
+        if constexpr (std::ranges::view<Range>) {
+            // Whoever has them shall not take them for Tasks that can still run.
+            for (ChildTask& task : KeptRange<Range>::kept) {
+                const ChildTask taken(std::move(task));
+            }
+        }
+    }
 
     auto await_resume() {
         rethrow_if_failed();
@@ -215,10 +223,10 @@ Task<> fork_indexed(F& f, Store& store, std::size_t first, std::size_t last) {
 ///     co_return std::get<0>(sides) + std::get<1>(sides);
 ///
 /// The children are stealable, whatever the parent is: the first runs on the calling shard at once, the others there
-/// after it, in their order, or on any shard that has nothing to do, which takes the last first. They may suspend, and
-/// may fork in their turn. The parent goes on when all have ended: where the last one ended if it is stealable, else on
-/// its own shard. There is nothing to detach and nothing to wait for later: references to the parent's locals are safe
-/// in a child.
+/// after it, as a rule in their order, or on any shard that has nothing to do, which takes the last first. They may
+/// suspend, and may fork in their turn. The parent goes on when all have ended: where the last one ended if it is
+/// stealable, else on its own shard. There is nothing to detach and nothing to wait for later: references to the
+/// parent's locals are safe in a child.
 ///
 /// An exception of a child is rethrown when all have ended, the first in their order; others are dropped. A stop of the
 /// parent stops each child; their results, and what they throw on the way, are given as ever. Children are never
@@ -231,18 +239,20 @@ requires(sizeof...(F) > 0)
     return detail::ForkJoinAwaiter<SpawnValue<F>...>(detail::make_task(std::forward<F>(children))...);
 }
 
-/// Awaitable: fork_join() for the Tasks of a range, a std::vector or another contiguous one, which is moved in; a view
-/// of one (std::span) must stay valid. Gives a std::vector of their values in their order, nothing if they are void.
-/// All frames exist at once: for a great number give their number and a function.
+/// Awaitable: fork_join() for the Tasks of a range, a std::vector or another contiguous one, which is moved in; what a
+/// view (std::span) refers to must stay, and its Tasks are taken. Gives a std::vector of their values in their order,
+/// nothing if they are void. All frames exist at once: for a great number give their number and a function.
 template <std::ranges::contiguous_range Range>
-requires(detail::is_task<std::ranges::range_value_t<Range>> && !std::is_lvalue_reference_v<Range>)
+requires(detail::is_task<std::ranges::range_value_t<Range>> && !std::is_lvalue_reference_v<Range> &&
+         !std::is_reference_v<typename std::ranges::range_value_t<Range>::value_type>)
     [[nodiscard("co_await it")]] detail::ForkRangeAwaiter<Range> spawn_many(Range&& tasks) {
     return detail::ForkRangeAwaiter<Range>(std::forward<Range>(tasks));
 }
 
 /// Runs `f(0)` to `f(count - 1)` as children of the awaiting task, as fork_join() does, and gives a std::vector of the
 /// values, by index; nothing if they are void. `f` returns a Task, or a value; it is called on any shard, by several at
-/// a time. A Task may suspend, and holds up none of the others by it.
+/// a time. A Task may suspend, and holds up none of the others by it. An exception that `f` throws instead of giving a
+/// Task is given like a child's; the few children whose Tasks it had given just before are not run.
 ///
 /// The children are forked as a tree of 32 branches each: a frame is made shortly before its child runs, so a million
 /// children need the memory of some hundred, unless they suspend. A value type is default constructible, and not bool.

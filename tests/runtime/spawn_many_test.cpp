@@ -74,6 +74,7 @@ TEST_P(SpawnMany, OfASpanAndOfAnArray) {
         std::array<Task<int>, 3> kept{number(0), number(1), number(2)};
         const auto from_span = co_await spawn_many(std::span<Task<int>>(kept));
         EXPECT_EQ(from_span, count_up(3));
+        EXPECT_FALSE(kept.front().valid());
         std::array<Task<int>, 2> moved{number(0), number(1)};
         const auto from_array = co_await spawn_many(std::move(moved));
         EXPECT_EQ(from_array, count_up(2));
