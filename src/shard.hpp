@@ -156,7 +156,7 @@ private:
 
     WorkItem* stolen_ = nullptr;  // Runs next; between a steal and the next turn only.
     std::uint64_t turns_ = 0;
-    clock::time_point oldest_taken_{};  // When the deque's oldest had its turn last.
+    clock::time_point oldest_since_{};  // Since when the deque's oldest may have waited; nothing if it was empty.
     AdaptiveSpin spin_;
     RandomSource random_;
 };

@@ -114,13 +114,17 @@ WorkItem* Shard::longest_waiting() noexcept {
 
 WorkItem* Shard::oldest_in_deque() noexcept {
     if (deque.size() == 0) {
+        oldest_since_ = {};
         return nullptr;
     }
     const auto now = clock::now();
-    if (now - oldest_taken_ < kOldestEvery) {
+    if (oldest_since_ == clock::time_point()) {
+        oldest_since_ = now;
+    }
+    if (now - oldest_since_ < kOldestEvery) {
         return nullptr;
     }
-    oldest_taken_ = now;
+    oldest_since_ = now;
     return deque.steal();
 }
 

@@ -124,12 +124,14 @@ TEST_P(Migration, ThroughAJoinOfAPinnedTask) {
     });
 }
 
-// The parent goes on where the last child has ended: both go there.
+// The parent goes on where the last child has ended, or where it forked.
 TEST_P(Migration, ThroughAFork) {
     expect_right_at_each_step([](RuntimeHandle, Traveller& traveller, unsigned rounds) -> Task<> {
         for (unsigned round = 0; round < rounds; ++round) {
+            static_cast<void>(co_await resume_on(target_of(round + 1)));
+            traveller.look(target_of(round + 1));
             co_await fork_join(go_to(target_of(round)), go_to(target_of(round)));
-            traveller.look(target_of(round));
+            traveller.look(shard_here());
         }
     });
 }
@@ -137,10 +139,11 @@ TEST_P(Migration, ThroughAFork) {
 TEST_P(Migration, ThroughAForkOfMany) {
     expect_right_at_each_step([](RuntimeHandle, Traveller& traveller, unsigned rounds) -> Task<> {
         for (unsigned round = 0; round < rounds; ++round) {
-            const auto target = target_of(round);
-            auto child = [target](std::size_t) { return go_to(target); };
+            static_cast<void>(co_await resume_on(target_of(round + 1)));
+            traveller.look(target_of(round + 1));
+            auto child = [target = target_of(round)](std::size_t) { return go_to(target); };
             co_await spawn_many(5, std::move(child));
-            traveller.look(target);
+            traveller.look(shard_here());
         }
     });
 }
