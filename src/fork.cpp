@@ -48,7 +48,8 @@ void fork_children(ForkWait& wait, TaskHeader* root) noexcept {
     wake_one_for_stealing(*here.core, &here);
 }
 
-void settle_forks_slow(Executor& here, const ForkWait* keep) noexcept {
+TaskHeader* settle_forks_slow(Executor& here, const ForkWait* keep) noexcept {
+    TaskHeader* ready = nullptr;
     while (here.forks != nullptr && here.forks != keep) {
         ForkWait* wait = std::exchange(here.forks, here.forks->outer);
         wait->settled = true;
@@ -57,10 +58,15 @@ void settle_forks_slow(Executor& here, const ForkWait* keep) noexcept {
             continue;
         }
         TaskHeader* parent = wait->root;
-        if (!wait->armed.load(std::memory_order_relaxed) || parent->stop.disarm(wait)) {
-            schedule(parent);
+        if (wait->armed.load(std::memory_order_relaxed) && !parent->stop.disarm(wait)) {
+            continue;
         }
+        if (ready != nullptr) {
+            schedule(ready);
+        }
+        ready = parent;
     }
+    return ready;
 }
 
 void arm_forks_above(TaskHeader* task) noexcept {

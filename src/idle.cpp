@@ -17,9 +17,9 @@ constexpr auto kLateBell = std::chrono::milliseconds(10);
 
 /// Nothing of its own to do: look for work of others, spin for a while if that has paid lately, then sleep.
 void Shard::idle() noexcept {
-    settle_forks(*this, nullptr);
-    if (!ready.empty() || deque.size() != 0) {
-        return;  // A parent goes on.
+    stolen_ = settle_forks(*this, nullptr);
+    if (stolen_ != nullptr) {
+        return;  // A parent goes on, here and now: no other shard need see it.
     }
     if (spin_.glance([this] { return something_arrived(); })) {
         return;  // An answer, most likely. Nobody has counted on this shard as a searcher.

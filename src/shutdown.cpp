@@ -186,7 +186,9 @@ void RuntimeCore::collect_tasks() noexcept {
 void Shard::end() noexcept {
     auto& runtime = *core;
     const auto parties = runtime.shards.size();
-    settle_forks(*this, nullptr);
+    if (TaskHeader* parent = settle_forks(*this, nullptr)) {
+        schedule(parent);
+    }
     driver->settle();  // Bells of the last step: a failed one is rung again while this thread can still do it.
     runtime.shutdown_sync.arrive_and_wait(parties);  // From here on no shard of this runtime runs a task.
     end_waits();

@@ -37,7 +37,9 @@ TaskHeader* resume(TaskHeader* root, Shard& shard) noexcept {
 /// A step, and the end of the root if it was the last. Returns a joiner that is to go on here and now, or null.
 TaskHeader* step(TaskHeader* root, Shard& shard) noexcept {
     shard.events_in_step = 0;
-    settle_forks(shard, root);
+    if (TaskHeader* parent = settle_forks(shard, root)) [[unlikely]] {
+        schedule(parent);
+    }
     TaskHeader* ended = resume(root, shard);
     if (ended != nullptr) {
         shard.counters.ended.add();

@@ -224,9 +224,9 @@ Task<> fork_indexed(F& f, Store& store, std::size_t first, std::size_t last) {
 ///
 /// The children are stealable, whatever the parent is: the first runs on the calling shard at once, the others there
 /// after it, as a rule in their order, or on any shard that has nothing to do, which takes the last first. They may
-/// suspend, and may fork in their turn. The parent goes on when all have ended: where the last one ended if it is
-/// stealable, else on its own shard. There is nothing to detach and nothing to wait for later: references to the
-/// parent's locals are safe in a child.
+/// suspend, and may fork in their turn. The parent goes on when all have ended: if it is
+/// stealable, where the last one ended or where it forked, else on its own shard. There is nothing to detach and
+/// nothing to wait for later: references to the parent's locals are safe in a child.
 ///
 /// An exception of a child is rethrown when all have ended, the first in their order; others are dropped. A stop of the
 /// parent stops each child; their results, and what they throw on the way, are given as ever. Children are never

@@ -102,15 +102,14 @@ void fork_children(ForkWait& wait, TaskHeader* root) noexcept;
 }
 
 /// Before `here` runs `next`, or nothing: gives up counting apart those forks that `next` is no child of. Its thread.
-void settle_forks_slow(Executor& here, const ForkWait* keep) noexcept;
-inline void settle_forks(Executor& here, TaskHeader* next) noexcept {
+/// If all children of one have ended meanwhile, returns its parent, which the caller schedules.
+[[nodiscard]] TaskHeader* settle_forks_slow(Executor& here, const ForkWait* keep) noexcept;
+[[nodiscard]] inline TaskHeader* settle_forks(Executor& here, TaskHeader* next) noexcept {
     if (here.forks == nullptr) {
-        return;
+        return nullptr;
     }
     const ForkWait* keep = next != nullptr && next->forked ? fork_of(next) : nullptr;
-    if (here.forks != keep) [[unlikely]] {
-        settle_forks_slow(here, keep);
-    }
+    return here.forks != keep ? settle_forks_slow(here, keep) : nullptr;
 }
 
 /// From here on a stop of a task above reaches this one, which runs; if there was one already, it is stopped at once.
