@@ -15,6 +15,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/result_types.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
 
@@ -44,34 +45,6 @@ Task<int> throws(std::string what) {
     throw std::runtime_error(what);
     co_return 0;
 }
-
-/// Its `throws_on`-th move throws.
-struct ThrowingMove {
-    inline static std::atomic<int> living{0};
-    ThrowingMove(int n, int countdown) : number(n), throws_on(countdown) { living.fetch_add(1); }
-    ThrowingMove(ThrowingMove&& other) noexcept(false) : number(other.number), throws_on(other.throws_on - 1) {
-        if (throws_on == 0) {
-            throw std::runtime_error("the move throws");
-        }
-        living.fetch_add(1);
-    }
-    ThrowingMove(const ThrowingMove&) = delete;
-    ThrowingMove& operator=(const ThrowingMove&) = delete;
-    ThrowingMove& operator=(ThrowingMove&&) = delete;
-    ~ThrowingMove() { living.fetch_sub(1); }
-    int number;
-    int throws_on;
-};
-
-struct alignas(64) Aligned {
-    explicit Aligned(int n) : number(n) {}
-    int number;
-};
-
-struct Large {
-    explicit Large(unsigned char fill) { bytes.fill(fill); }
-    std::array<unsigned char, 100'000> bytes{};
-};
 
 Task<Aligned> aligned(int n) {
     co_return Aligned(n);
