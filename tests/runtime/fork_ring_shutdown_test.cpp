@@ -11,6 +11,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/shutdown_checks.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
 #include "support/workloads.hpp"
@@ -57,12 +58,6 @@ struct Scene {
     Event published;
     Latch joining;
 };
-
-void expect_nothing_left(const RuntimeHandle& handle) {
-    const auto stats = handle.stats_snapshot();
-    EXPECT_EQ(stats.tasks_live, 0U) << to_string(stats);
-    EXPECT_EQ(stats.late_wakes, 0U) << to_string(stats);
-}
 
 TEST_P(ForkRingShutdown, AChildThatJoinsAnAncestor) {
     for (const auto placement : {TaskPlacement::pinned(0), TaskPlacement::stealable()}) {

@@ -14,6 +14,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/shutdown_checks.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
 
@@ -25,23 +26,6 @@ protected:
     Watchdog watchdog_{"fork shutdown"};
 };
 SPARGIO_ON_BOTH_BACKENDS(ForkShutdown);
-
-template <class T>
-std::error_code code_of(JoinHandle<T>& handle) {
-    try {
-        static_cast<void>(handle.get());
-    } catch (const std::system_error& error) {
-        return error.code();
-    }
-    return {};
-}
-
-/// After a shutdown: nothing is left, and no shard was woken late.
-void expect_nothing_left(const RuntimeHandle& handle) {
-    const auto stats = handle.stats_snapshot();
-    EXPECT_EQ(stats.tasks_live, 0U) << to_string(stats);
-    EXPECT_EQ(stats.late_wakes, 0U) << to_string(stats);
-}
 
 /// Whether `child` ended before `parent`, and both of them once.
 bool in_order(const EndLog& log, const std::string& child, const std::string& parent) {

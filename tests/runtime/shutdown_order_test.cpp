@@ -14,6 +14,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/shutdown_checks.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
 
@@ -22,16 +23,6 @@ namespace {
 
 class ShutdownOrder : public BackendTest {};
 SPARGIO_ON_BOTH_BACKENDS(ShutdownOrder);
-
-template <class T>
-std::error_code code_of(JoinHandle<T>& handle) {
-    try {
-        static_cast<void>(handle.get());
-    } catch (const std::system_error& error) {
-        return error.code();
-    }
-    return {};
-}
 
 TEST_P(ShutdownOrder, EverySuspendedTaskIsDestroyedOnItsShardAndNoneIsResumed) {
     EndLog log;
