@@ -232,7 +232,8 @@ Task<> fork_indexed(F& f, Store& store, std::size_t first, std::size_t last) {
 /// parent stops each child; their results, and what they throw on the way, are given as ever. Children are never
 /// refused; a shutdown destroys them before the parent.
 ///
-/// Costs one pooled allocation per child, its frame, and one wake at most; no handle, no lock.
+/// Costs one pooled allocation per child, its frame, and one wake at most; no handle, and no lock
+/// but for what a deque of 1,024 has no room for.
 template <Spawnable... F>
 requires(sizeof...(F) > 0)
     [[nodiscard("co_await it")]] detail::ForkJoinAwaiter<SpawnValue<F>...> fork_join(F&&... children) {
