@@ -17,9 +17,10 @@ namespace {
 using bench::Fanout;
 using spargio::BackendKind;
 
+template <bench::spargio_fanout::RunRequest run_one>
 void add_spargio(const Fanout& fanout, BackendKind backend, std::size_t shards, const std::string& variant) {
     const auto workload = [&fanout, backend, shards](benchmark::State& state) {
-        bench::spargio_fanout::fanout(state, fanout, backend, shards);
+        bench::spargio_fanout::fanout<run_one>(state, fanout, backend, shards);
     };
     bench::add_benchmark(fanout.name + std::string(bench::runtime_of(backend)) + variant, workload)->UseManualTime();
 }
@@ -31,9 +32,12 @@ void add(const Fanout& fanout, const std::string& runtime, void (*workload)(benc
 
 void add_workload(const Fanout& fanout) {
     using namespace bench::asio_fanout;
-    add_spargio(fanout, BackendKind::IoUring, 2, "");
-    add_spargio(fanout, BackendKind::Queue, 2, "");
-    add_spargio(fanout, BackendKind::IoUring, 4, "_4");
+    using bench::spargio_fanout::run_forked_request;
+    using bench::spargio_fanout::run_request;
+    add_spargio<run_request>(fanout, BackendKind::IoUring, 2, "");
+    add_spargio<run_forked_request>(fanout, BackendKind::IoUring, 2, "_fork");
+    add_spargio<run_request>(fanout, BackendKind::Queue, 2, "");
+    add_spargio<run_request>(fanout, BackendKind::IoUring, 4, "_4");
     add(fanout, "/asio_pool", bench::asio_fanout::fanout<ForkCoroutines>);
     add(fanout, "/asio_pool_post", bench::asio_fanout::fanout<ForkHandlers>);
     add(fanout, "/serial", bench::fanout_serial);

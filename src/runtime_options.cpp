@@ -66,7 +66,7 @@ std::optional<BuildFailure> complete_options(RuntimeOptions& options) {
         return invalid("steal_budget: must be at least 1");
     }
     if (!options.idle_spin) {
-        options.idle_spin = std::chrono::microseconds(may_spin(options, quota, cpus) ? 20 : 0);
+        options.idle_spin = std::chrono::microseconds(may_spin(options, quota, cpus) ? 50 : 0);
     }
     if (*options.idle_spin < std::chrono::microseconds(0) || *options.idle_spin > kLongestSpin) {
         return invalid("idle_spin: must be between 0 and 1 s; 0 blocks at once");
