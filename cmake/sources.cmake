@@ -14,6 +14,7 @@ set(spargio_sources
     src/join.cpp
     src/mailbox.cpp
     src/message.cpp
+    src/operation.cpp
     src/queue_driver.cpp
     src/receipts.cpp
     src/runtime.cpp
@@ -31,8 +32,10 @@ set(spargio_sources
     src/stop_link.cpp
     src/task_header.cpp
     src/task_step.cpp
+    src/transfer.cpp
     src/uring.cpp
     src/uring_driver.cpp
+    src/uring_operations.cpp
     src/uring_setup.cpp
     src/worker_loop.cpp)
 
@@ -47,6 +50,7 @@ set(spargio_headers
     include/spargio/detail/frame_pool.hpp
     include/spargio/detail/inbox.hpp
     include/spargio/detail/join.hpp
+    include/spargio/detail/operation.hpp
     include/spargio/detail/park_state.hpp
     include/spargio/detail/result_slot.hpp
     include/spargio/detail/result_storage.hpp
@@ -59,6 +63,7 @@ set(spargio_headers
     include/spargio/detail/task_header.hpp
     include/spargio/detail/ticket_wait.hpp
     include/spargio/detail/timer_queue.hpp
+    include/spargio/detail/transfer.hpp
     include/spargio/detail/work_item.hpp
     include/spargio/error.hpp
     include/spargio/event.hpp

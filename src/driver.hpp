@@ -7,6 +7,7 @@
 namespace spargio::detail {
 
 class Shard;
+struct Operation;
 
 /// Made and used by its shard; closed when all shards have ended; the object lives as long as the runtime's memory,
 /// since a waker that took the duty may still stand before its call when the shard has woken up for another reason.
@@ -36,6 +37,13 @@ public:
     virtual void settle() noexcept = 0;
     /// No bell is owed: the ring may be closed, once every shard has settled.
     [[nodiscard]] virtual bool quiet() noexcept = 0;
+    /// Gives an operation to the kernel, with the next poll() at the latest, or, for want of room, some time later.
+    /// Only where there is a ring.
+    virtual void begin(Operation& operation) noexcept = 0;
+    /// A stop that holds the operation: see UringOperations.
+    virtual void cancel(Operation& operation) noexcept = 0;
+    /// Cancels all operations and waits until they have ended. What begins afterwards ends at once.
+    virtual void end_operations() noexcept {}
     /// The shard's thread ends: last call on it.
     virtual void leave_thread() noexcept {}
     /// Gives the mapped memory back. After the last shard has ended, on any thread.

@@ -2,7 +2,10 @@
 // The futex backend.
 #include "queue_driver.hpp"
 
+#include <cerrno>
+
 #include "futex.hpp"
+#include "operation.hpp"
 #include "shard.hpp"
 
 namespace spargio::detail {
@@ -17,6 +20,12 @@ void QueueDriver::ring(Shard& target) noexcept {
 
 void QueueDriver::wake_from_outside() noexcept {
     futex_wake(&shard_.park_state.word());
+}
+
+/// There is no lane to begin one on (RuntimeHandle::native_lane()).
+void QueueDriver::begin(Operation& operation) noexcept {
+    operation.result = -EOPNOTSUPP;
+    end_operation(operation, shard_);
 }
 
 }  // namespace spargio::detail

@@ -19,6 +19,8 @@ public:
     void wake_from_outside() noexcept override;
     void expect_bell() noexcept override {}
     void settle() noexcept override {}
+    void begin(Operation& operation) noexcept override;
+    void cancel(Operation&) noexcept override {}
     [[nodiscard]] bool quiet() noexcept override { return true; }
 
 private:

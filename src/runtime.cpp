@@ -68,7 +68,10 @@ Result<NativeLane> RuntimeHandle::native_lane(ShardId shard) const {
     if (shard >= core_->shards.size()) {
         return RuntimeError::InvalidShard;
     }
-    return RuntimeError::UnsupportedBackend;
+    if (core_->backend != BackendKind::IoUring) {
+        return RuntimeError::UnsupportedBackend;
+    }
+    return NativeLane(core_, core_->shards[shard].get(), shard);
 }
 
 RuntimeStats RuntimeHandle::stats_snapshot() const {

@@ -313,6 +313,9 @@ RuntimeStats RuntimeCore::stats() const {
         stats.late_wakes += counters.late_wakes.get();
         stats.timers_fired += counters.timers_fired.get();
         stats.cq_overflows += counters.cq_overflows.get();
+        stats.native_affinity_violations += counters.native_affinity_violations.get();
+        const auto ended = counters.native_ended.get();  // Before those that began: never more.
+        stats.pending_native_ops += counters.native_begun.get() - ended;
         stats.ring_msgs_completed += shard->mailbox.seen();
         stats.ring_msgs_failed += shard->mailbox.failed();
         stats.ring_msgs_backpressure += counters.messages_refused.get();

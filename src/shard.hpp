@@ -41,6 +41,9 @@ struct ShardCounters {
     Counter late_wakes;
     Counter timers_fired;
     Counter cq_overflows;
+    Counter native_begun;  // Operations that came to this shard's ring.
+    Counter native_ended;  // Those whose last completion has come.
+    Counter native_affinity_violations;
     Counter messages_sent;     // Accepted from tasks of this shard.
     Counter messages_refused;  // For want of room.
 };

@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include "operation.hpp"
 #include "runtime_core.hpp"
 #include "scheduler.hpp"
 #include "shard.hpp"
@@ -49,6 +50,9 @@ bool withdraw(TaskHeader* root, Wait* wait) noexcept {
         auto mine = reinterpret_cast<std::uintptr_t>(join);
         taken_back = join->child->join.compare_exchange_strong(mine, TaskHeader::join_running,
                                                                std::memory_order_acq_rel, std::memory_order_acquire);
+    } else if (wait->cancel == &cancel_operation) {
+        cancel_operation(wait, root);  // On a ring of another runtime; its completion is awaited.
+        return false;
     } else {
         auto* ticket = static_cast<TicketWait*>(wait);
         taken_back = ticket->receipts->leave(*ticket);
@@ -227,11 +231,12 @@ void Shard::end_waits() noexcept {
         static_cast<void>(end_wait(wait));
     }
     mailbox.close();
+    driver->end_operations();
     WorkList tasks;
     for (;;) {
         inbox.take_all(ready);
         while (WorkItem* item = ready.pop_front()) {
-            if (is_wait_message(item)) {
+            if (is_wait_message(item) || is_operation_message(item)) {
                 item->run(item, this);
             } else {
                 tasks.push_back(item);

@@ -46,6 +46,12 @@ public:
     /// Prepared entries that the kernel has not taken.
     [[nodiscard]] unsigned unsubmitted() const noexcept { return io_uring_sq_ready(&ring_); }
 
+    /// The position of the entry that next_sqe() gave last; and whether the kernel has taken that one.
+    [[nodiscard]] unsigned last_position() const noexcept { return ring_.sq.sqe_tail; }
+    [[nodiscard]] bool has_taken(unsigned position) const noexcept {
+        return ring_.sq.sqe_tail - position >= unsubmitted();
+    }
+
     /// Hands prepared entries to the kernel. A short count or -EAGAIN, -EBUSY, -EINTR leaves the rest prepared.
     int submit() noexcept;
     /// The same, and blocks until there is a completion or the span is over (-ETIME).

@@ -30,6 +30,7 @@ int bell_fault() noexcept {
 UringDriver::UringDriver(Shard& shard, std::unique_ptr<Uring> uring, const Capabilities& features) noexcept
     : shard_(shard),
       uring_(std::move(uring)),
+      operations_(shard, *uring_),
       msg_ring_(features.msg_ring),
       send_msg_ring_(features.send_msg_ring),
       sqpoll_(features.sqpoll) {}
@@ -59,7 +60,7 @@ void UringDriver::close() noexcept {
 }
 
 bool UringDriver::has_completions() const noexcept {
-    return uring_->ready() != 0 || uring_->must_enter();
+    return uring_->ready() != 0 || uring_->must_enter() || operations_.waiting();
 }
 
 void UringDriver::poll() noexcept {
@@ -73,6 +74,10 @@ void UringDriver::poll() noexcept {
         static_cast<void>(uring_->get_events());
     }
     reap();
+    if (operations_.waiting()) {
+        operations_.fill();
+        static_cast<void>(uring_->submit());
+    }
 }
 
 void UringDriver::wait(clock::time_point deadline) noexcept {
@@ -109,13 +114,14 @@ void UringDriver::ring(Shard& target) noexcept {
     } else {
         sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     }
+    const unsigned position = uring_->last_position();
     static_cast<void>(uring_->submit());
     if (uring_->unsubmitted() != 0 || uring_->ready() != 0) {
         // Refused for now, or it may have failed. The step that rings can be long, and the target sleeps meanwhile.
         poll();
     }
-    if (!sqpoll_ && uring_->unsubmitted() != 0) {
-        // Refused again: ours is the last of those that are left, and the kernel has not seen it.
+    if (!sqpoll_ && !uring_->has_taken(position)) {
+        // Refused again.
         io_uring_prep_nop(sqe);
         sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
         sqe->user_data = user_data::nothing;
@@ -130,6 +136,14 @@ void UringDriver::settle() noexcept {
         poll();
     }
     reap();
+}
+
+void UringDriver::end_operations() noexcept {
+    operations_.cancel_all();
+    poll();
+    while (!operations_.none_in_ring()) {
+        wait(clock::now() + std::chrono::milliseconds(10));
+    }
 }
 
 void UringDriver::wake_from_outside() noexcept {
@@ -161,6 +175,10 @@ void UringDriver::reap() noexcept {
 }
 
 void UringDriver::on_completion(const io_uring_cqe& cqe) noexcept {
+    if (UringOperations::is_operation(cqe.user_data)) {
+        operations_.on_completion(cqe.user_data, cqe.res);
+        return;
+    }
     switch (cqe.user_data & user_data::kind_mask) {
     case user_data::bell:
         --bells_owed_;

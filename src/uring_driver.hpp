@@ -8,6 +8,7 @@
 #include "driver.hpp"
 #include "runtime_options.hpp"
 #include "uring.hpp"
+#include "uring_operations.hpp"
 
 namespace spargio::detail {
 
@@ -31,6 +32,9 @@ public:
     void wake_from_outside() noexcept override;
     void expect_bell() noexcept override { ++bells_owed_; }
     void settle() noexcept override;
+    void begin(Operation& operation) noexcept override { operations_.begin(operation); }
+    void cancel(Operation& operation) noexcept override { operations_.cancel(operation); }
+    void end_operations() noexcept override;
     [[nodiscard]] bool quiet() noexcept override { return bells_owed_ <= 0; }
     void leave_thread() noexcept override { uring_->leave_thread(); }
     void unmap() noexcept override { uring_->unmap(); }
@@ -43,6 +47,7 @@ private:
 
     Shard& shard_;
     std::unique_ptr<Uring> uring_;
+    UringOperations operations_;
     const bool msg_ring_;
     const bool send_msg_ring_;
     const bool sqpoll_;

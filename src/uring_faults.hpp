@@ -4,6 +4,8 @@
 
 #include "spargio/detail/atomic.hpp"
 
+struct io_uring_sqe;
+
 namespace spargio::detail {
 
 /// Each hook answers 0 to let the call happen, or a negative errno to have it fail without happening. Called on any
@@ -21,6 +23,15 @@ public:
     virtual int on_enter() noexcept { return 0; }
     /// A doorbell, by MSG_RING or from outside.
     virtual int on_bell() noexcept { return 0; }
+
+    // These two answer otherwise.
+    /// An operation's entry: may cut its length, or make it an invalid one.
+    virtual void on_prepare(io_uring_sqe& entry) noexcept { static_cast<void>(entry); }
+    /// An operation's completion: the result that is taken for it.
+    virtual int on_result(unsigned opcode, int result) noexcept {
+        static_cast<void>(opcode);
+        return result;
+    }
 };
 
 /// None by default. A test sets it before it builds a runtime and clears it after. Read before system calls only.

@@ -33,6 +33,9 @@ public:
         return pushed;
     }
 
+    /// The same for what is no task, and not counted. Any thread.
+    Push push_unless_closed(WorkItem* item) noexcept { return insert(item, kClosed); }
+
     /// Takes the item even from a closed inbox: for wakes that a shutdown waits for. Any thread.
     Push push(WorkItem* item) noexcept { return insert(item, 0); }
 

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// From an operation to a submission queue entry, and from a completion back.
+#include "uring_operations.hpp"
+
+#include <cerrno>
+
+#include "shard.hpp"
+#include "uring_faults.hpp"
+
+namespace spargio::detail {
+
+void OperationList::push_back(Operation& operation) noexcept {
+    operation.after = nullptr;
+    operation.before = last_;
+    (last_ != nullptr ? last_->after : first_) = &operation;
+    last_ = &operation;
+}
+
+void OperationList::remove(Operation& operation) noexcept {
+    (operation.before != nullptr ? operation.before->after : first_) = operation.after;
+    (operation.after != nullptr ? operation.after->before : last_) = operation.before;
+}
+
+void UringOperations::begin(Operation& operation) noexcept {
+    if (ending_) {
+        operation.result = -ECANCELED;
+        end_operation(operation, shard_);
+        return;
+    }
+    // Behind those that wait already, else they might wait for ever.
+    io_uring_sqe* sqe = waiting_.front() == nullptr ? uring_.next_sqe() : nullptr;
+    if (sqe != nullptr) {
+        put(operation, sqe);
+    } else {
+        operation.state = Operation::State::Waiting;
+        waiting_.push_back(operation);
+    }
+}
+
+void UringOperations::put(Operation& operation, io_uring_sqe* sqe) noexcept {
+    operation.prepare(operation, sqe);
+    operation.opcode = sqe->opcode;
+    if (UringFaults* faults = uring_faults.load(std::memory_order_acquire)) {
+        faults->on_prepare(*sqe);
+    }
+    // An attempt has one completion, which ends it.
+    sqe->flags &= static_cast<__u8>(~(IOSQE_CQE_SKIP_SUCCESS | IOSQE_IO_LINK | IOSQE_IO_HARDLINK));
+    sqe->user_data = reinterpret_cast<std::uintptr_t>(&operation);
+    operation.state = Operation::State::InRing;
+    in_ring_.push_back(operation);
+}
+
+void UringOperations::put_cancel(Operation& operation, io_uring_sqe* sqe) noexcept {
+    // By hand: the parameters of liburing's helper have changed over its versions.
+    sqe->opcode = IORING_OP_ASYNC_CANCEL;
+    sqe->fd = -1;
+    sqe->addr = reinterpret_cast<std::uintptr_t>(&operation);
+    sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = user_data::nothing;  // Whether it found the operation, the operation's own completion tells.
+    in_ring_.remove(operation);
+    operation.cancel_sent = true;
+    cancelled_.push_back(operation);
+}
+
+void UringOperations::cancel(Operation& operation) noexcept {
+    if (operation.state == Operation::State::Waiting) {
+        waiting_.remove(operation);
+        operation.result = -ECANCELED;
+        end_operation(operation, shard_);
+        stop_after_end(operation, shard_);
+        return;
+    }
+    io_uring_sqe* sqe = operation.cancel_sent ? nullptr : uring_.next_sqe();
+    if (sqe != nullptr) {
+        put_cancel(operation, sqe);
+    } else if (!operation.cancel_sent) {
+        stops_.push_back(static_cast<OperationStop*>(&operation));
+        return;
+    }
+    finish_stop(operation, shard_);
+}
+
+void UringOperations::on_completion(std::uint64_t user_data, int result) noexcept {
+    auto& operation = *reinterpret_cast<Operation*>(static_cast<std::uintptr_t>(user_data));
+    if (UringFaults* faults = uring_faults.load(std::memory_order_acquire)) {
+        result = faults->on_result(operation.opcode, result);
+    }
+    (operation.cancel_sent ? cancelled_ : in_ring_).remove(operation);
+    operation.result = result;
+    if (operation.again != nullptr && operation.again(operation, result)) {
+        if (!operation.stopped && !ending_) {
+            begin(operation);
+            return;
+        }
+        operation.result = -ECANCELED;
+    }
+    end_operation(operation, shard_);
+}
+
+void UringOperations::fill() noexcept {
+    // Stops first: each of them makes room.
+    while (!stops_.empty()) {
+        io_uring_sqe* sqe = uring_.next_sqe();
+        if (sqe == nullptr) {
+            return;
+        }
+        auto& operation = static_cast<Operation&>(*static_cast<OperationStop*>(stops_.pop_front()));
+        if (operation.state == Operation::State::InRing && !operation.cancel_sent) {
+            put_cancel(operation, sqe);
+        } else {
+            sqe->flags = IOSQE_CQE_SKIP_SUCCESS;  // A NOP: the entry cannot be given back.
+            sqe->user_data = user_data::nothing;
+        }
+        if (operation.state == Operation::State::Ended) {
+            stop_after_end(operation, shard_);
+        } else {
+            finish_stop(operation, shard_);
+        }
+    }
+    while (ending_ && in_ring_.front() != nullptr) {
+        io_uring_sqe* sqe = uring_.next_sqe();
+        if (sqe == nullptr) {
+            return;
+        }
+        put_cancel(*in_ring_.front(), sqe);
+    }
+    while (waiting_.front() != nullptr) {
+        io_uring_sqe* sqe = uring_.next_sqe();
+        if (sqe == nullptr) {
+            return;
+        }
+        Operation& operation = *waiting_.front();
+        waiting_.remove(operation);
+        put(operation, sqe);
+    }
+}
+
+void UringOperations::cancel_all() noexcept {
+    ending_ = true;
+    while (Operation* operation = waiting_.front()) {
+        waiting_.remove(*operation);
+        operation->result = -ECANCELED;
+        end_operation(*operation, shard_);
+    }
+    fill();
+}
+
+}  // namespace spargio::detail

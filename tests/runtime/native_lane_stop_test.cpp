@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+// Stops and shutdowns of operations: what was asked for and did not happen costs no byte, and nothing is freed early.
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "support/event.hpp"
+#include "support/files.hpp"
+#include "support/process_gauges.hpp"
+#include "support/stress.hpp"
+#include "support/uring_test.hpp"
+
+namespace spargio::test {
+namespace {
+
+constexpr auto current_position = NativeLane::current_position;
+
+class NativeLaneStopTest : public UringTest {
+protected:
+    static void wait_until_pending(const RuntimeHandle& handle, std::uint64_t operations) {
+        while (handle.stats_snapshot().pending_native_ops != operations) {
+            std::this_thread::yield();
+        }
+    }
+
+    static Task<std::error_code> read_one(NativeLane lane, int fd) {
+        std::byte one{};
+        const auto read = co_await lane.read_at(fd, current_position, std::span(&one, 1));
+        co_return read.error();
+    }
+
+    Watchdog watchdog_{"a stop of an operation"};
+    Runtime runtime_ = builder(2).build();
+    RuntimeHandle handle_ = runtime_.handle();
+    NativeLane lane_ = handle_.native_lane(0).value();
+    Pipe pipe_;
+};
+
+TEST_F(NativeLaneStopTest, EndsAnOperationInTheKernelFromEveryShard) {
+    for (const ShardId shard : {ShardId{0}, ShardId{1}}) {
+        auto reading = handle_.spawn_pinned(shard, read_one(lane_, pipe_.reader.get()));
+        wait_until_pending(handle_, 1);
+        reading.request_stop();
+        EXPECT_EQ(reading.get(), std::errc::operation_canceled);
+    }
+    ASSERT_EQ(write(pipe_.writer.get(), "x", 1), 1);
+    char left = 0;
+    EXPECT_EQ(read(pipe_.reader.get(), &left, 1), 1) << "what came after the stop is for the next reader";
+}
+
+TEST_F(NativeLaneStopTest, WhatBeginsAfterAStopIsNotSubmitted) {
+    ASSERT_EQ(write(pipe_.writer.get(), "x", 1), 1);
+    Event stopped;
+    auto reading = handle_.spawn_pinned(0, [&]() -> Task<std::error_code> {
+        stopped.wait();
+        co_return co_await read_one(lane_, pipe_.reader.get());
+    });
+    reading.request_stop();
+    stopped.set();
+    EXPECT_EQ(reading.get(), std::errc::operation_canceled);
+    pollfd ready{pipe_.reader.get(), POLLIN, 0};
+    EXPECT_EQ(poll(&ready, 1, 0), 1) << "the byte is still there";
+}
+
+TEST_F(NativeLaneStopTest, EndsTheWaitForANonBlockingDescriptor) {
+    const Pipe pipe(O_NONBLOCK);
+    auto reading = handle_.spawn_pinned(0, read_one(lane_, pipe.reader.get()));
+    wait_until_pending(handle_, 1);
+    finish_step(handle_, 0);
+    reading.request_stop();
+    EXPECT_EQ(reading.get(), std::errc::operation_canceled);
+}
+
+TEST_F(NativeLaneStopTest, EndsAWholeTransferBetweenItsParts) {
+    auto reading = handle_.spawn_pinned(1, [&]() -> Task<std::error_code> {
+        std::vector<std::byte> room(10);
+        const auto read = co_await lane_.read_exact_at(pipe_.reader.get(), current_position, room);
+        EXPECT_EQ(text_of(std::span(room).first(3)), "abc");
+        co_return read.error();
+    });
+    ASSERT_EQ(write(pipe_.writer.get(), "abc", 3), 3);
+    pollfd ready{pipe_.reader.get(), POLLIN, 0};
+    while (poll(&ready, 1, 0) == 1) {}  // Until the first part has been read.
+    wait_until_pending(handle_, 1);
+    reading.request_stop();
+    EXPECT_EQ(reading.get(), std::errc::operation_canceled);
+}
+
+TEST_F(NativeLaneStopTest, AStopWithoutARoomInTheRing) {
+    Runtime narrow = builder(1).ring_entries(1).build();
+    const auto lane = narrow.handle().native_lane(0).value();
+    std::vector<JoinHandle<std::error_code>> readers;
+    for (int i = 0; i < 500; ++i) {
+        readers.push_back(narrow.handle().spawn_pinned(0, read_one(lane, pipe_.reader.get())));
+    }
+    wait_until_pending(narrow.handle(), 500);
+    for (auto& reader : readers) {
+        reader.request_stop();
+    }
+    for (auto& reader : readers) {
+        EXPECT_EQ(reader.get(), std::errc::operation_canceled);
+    }
+}
+
+/// Reads and stops at random moments: each byte written is in exactly one read, and the rest is still in the pipe.
+TEST_F(NativeLaneStopTest, LosesNoByteAtAnyMoment) {
+    const unsigned rounds = scaled(20'000, 3'000);
+    Random random(stress_seed());
+    std::uint64_t written = 0;
+    std::uint64_t received = 0;
+    std::uint64_t canceled = 0;
+    for (unsigned round = 0; round < rounds; ++round) {
+        auto reading = handle_.spawn_with_placement(
+            random.one_in(3) ? TaskPlacement::stealable() : TaskPlacement::pinned(ShardId(random.below(2))),
+            [lane = lane_, fd = pipe_.reader.get()]() -> Task<Result<std::size_t>> {
+                std::byte some[8];
+                co_return co_await lane.read_at(fd, current_position, std::span(some));
+            });
+        const auto writes = random.below(3) != 0;
+        const auto stop_first = random.one_in(2);
+        if (stop_first) {
+            spin_for(std::chrono::nanoseconds(random.below(30'000)));
+            reading.request_stop();
+        }
+        if (writes) {
+            ASSERT_EQ(write(pipe_.writer.get(), "12345", 5), 5);
+            written += 5;
+        }
+        if (!stop_first) {
+            spin_for(std::chrono::nanoseconds(random.below(30'000)));
+            reading.request_stop();
+        }
+        const auto read = reading.get();
+        if (read) {
+            received += *read;
+        } else {
+            ASSERT_EQ(read.error(), std::errc::operation_canceled);
+            ++canceled;
+            while (written != received) {
+                char rest[4096];
+                const auto count = ::read(pipe_.reader.get(), rest, sizeof rest);
+                ASSERT_GT(count, 0);
+                received += static_cast<std::uint64_t>(count);
+            }
+        }
+        if (round % 1000 == 0) {
+            watchdog_.progress("round " + std::to_string(round));
+        }
+    }
+    pipe_.writer.close();
+    char rest = 0;
+    while (::read(pipe_.reader.get(), &rest, 1) == 1) {
+        ++received;
+    }
+    EXPECT_EQ(received, written);
+    EXPECT_GT(canceled, 0U);
+    EXPECT_EQ(handle_.stats_snapshot().pending_native_ops, 0U);
+}
+
+/// Buffers that are freed right after the shutdown, and a peer that then writes: a report of ASan if the kernel still
+/// had one of them.
+TEST_F(NativeLaneStopTest, AShutdownEndsAThousandReads) {
+    const unsigned times = scaled(20, 5);
+    for (unsigned round = 0; round < times; ++round) {
+        Pipe pipe;
+        {
+            Runtime runtime = builder(2).build();
+            const auto handle = runtime.handle();
+            std::vector<std::unique_ptr<std::vector<std::byte>>> buffers;
+            for (int i = 0; i < 1000; ++i) {
+                buffers.push_back(std::make_unique<std::vector<std::byte>>(16));
+                const auto lane = handle.native_lane(ShardId(i % 2)).value();
+                auto reading = [lane, fd = pipe.reader.get(), buffer = buffers.back().get()]() -> Task<> {
+                    static_cast<void>(co_await lane.read_at(fd, current_position, std::span(*buffer)));
+                    ADD_FAILURE() << "no task is resumed by a shutdown";
+                };
+                handle.spawn_pinned(ShardId(i / 2 % 2), std::move(reading)).detach();
+            }
+            wait_until_pending(handle, 1000);
+            runtime.shutdown();
+            buffers.clear();
+            EXPECT_EQ(handle.stats_snapshot().pending_native_ops, 0U);
+            EXPECT_EQ(handle.stats_snapshot().tasks_live, 0U);
+        }
+        const std::string bytes(20'000, 'w');
+        ASSERT_EQ(write(pipe.writer.get(), bytes.data(), bytes.size()), 20'000);
+    }
+}
+
+TEST_F(NativeLaneStopTest, ShutdownsAtAnyMomentOfReadsAndStops) {
+    const unsigned rounds = scaled(300, 60);
+    Random random(stress_seed() + 1);
+    const auto descriptors = open_descriptors();
+    for (unsigned round = 0; round < rounds; ++round) {
+        Pipe pipe;
+        std::optional<Runtime> runtime = builder(2).ring_entries(1 + random.below(8)).build();
+        const auto handle = runtime->handle();
+        std::vector<JoinHandle<std::error_code>> readers;
+        for (int i = 0; i < 20; ++i) {
+            const auto lane = handle.native_lane(ShardId(random.below(2))).value();
+            readers.push_back(handle.spawn_with_placement(
+                random.one_in(3) ? TaskPlacement::stealable() : TaskPlacement::pinned(ShardId(random.below(2))),
+                read_one(lane, pipe.reader.get())));
+        }
+        std::thread stopper([&] {
+            for (std::size_t i = 0; i < readers.size(); i += 2) {
+                readers[i].request_stop();
+            }
+        });
+        std::thread writer([&] { EXPECT_EQ(write(pipe.writer.get(), "123456", 6), 6); });
+        spin_for(std::chrono::nanoseconds(random.below(100'000)));
+        runtime.reset();
+        stopper.join();
+        writer.join();
+        readers.clear();
+        watchdog_.progress("shutdown " + std::to_string(round));
+    }
+    EXPECT_EQ(open_descriptors(), descriptors);
+}
+
+/// Whose runtime goes first: the task's, or that of the ring.
+TEST_F(NativeLaneStopTest, EitherRuntimeMayGoFirst) {
+    const unsigned rounds = scaled(300, 60);
+    Random random(stress_seed() + 2);
+    for (unsigned round = 0; round < rounds; ++round) {
+        Pipe pipe;
+        std::optional<Runtime> ring = builder(1).build();
+        std::optional<Runtime> tasks = builder(1).build();
+        const auto lane = ring->handle().native_lane(0).value();
+        std::vector<JoinHandle<std::error_code>> readers;
+        for (int i = 0; i < 8; ++i) {
+            readers.push_back(tasks->handle().spawn_pinned(0, read_one(lane, pipe.reader.get())));
+        }
+        std::thread stopper([&] {
+            spin_for(std::chrono::nanoseconds(random.below(20'000)));
+            readers[0].request_stop();
+            readers[5].request_stop();
+        });
+        spin_for(std::chrono::nanoseconds(random.below(100'000)));
+        const bool ring_first = round % 2 == 0;
+        (ring_first ? ring : tasks).reset();
+        if (ring_first) {
+            for (auto& reader : readers) {
+                EXPECT_TRUE(reader.get());  // Canceled, or closed.
+            }
+        }
+        stopper.join();
+        (ring_first ? tasks : ring).reset();
+        watchdog_.progress("round " + std::to_string(round));
+    }
+}
+
+}  // namespace
+}  // namespace spargio::test
