@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+// What each operation of NativeLane makes of each answer of the kernel: injected through the fault seam.
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <liburing.h>
+
+#include "support/files.hpp"
+#include "support/stress.hpp"
+#include "support/uring_test.hpp"
+
+namespace spargio::test {
+namespace {
+
+/// Answers with an error for the kernel, for so many completions of an operation that did happen or did not.
+class Answer final : public detail::UringFaults {
+public:
+    void give(int error, int times) noexcept {
+        times_ = times;
+        error_ = error;
+    }
+    int on_result(unsigned opcode, int result) noexcept override {
+        // EAGAIN is followed by a wait until the descriptor is ready; not that one.
+        return opcode != IORING_OP_POLL_ADD && times_ > 0 ? (--times_, -error_) : result;
+    }
+    [[nodiscard]] int left() const noexcept { return times_; }
+
+private:
+    std::atomic<int> error_{0};
+    std::atomic<int> times_{0};
+};
+
+/// Transfers of a few bytes at a time at most.
+class ShortTransfers final : public detail::UringFaults {
+public:
+    explicit ShortTransfers(unsigned most) noexcept : most_(most) {}
+    void on_prepare(io_uring_sqe& entry) noexcept override {
+        if (entry.opcode == IORING_OP_READ || entry.opcode == IORING_OP_WRITE) {
+            entry.len = std::min(entry.len, most_);
+            ++attempts_;
+        }
+    }
+    [[nodiscard]] int attempts() const noexcept { return attempts_; }
+
+private:
+    const unsigned most_;
+    std::atomic<int> attempts_{0};
+};
+
+/// A row for each operation: scripts/check_operation_rows.py compares them with the header.
+struct Row {
+    const char* operation;
+    std::function<Task<std::error_code>(const NativeLane&, int fd)> run;
+    bool retries = true;  // EINTR and EAGAIN are not for the caller.
+};
+
+template <class T>
+std::error_code error_of(const Result<T>& result) {
+    return result.error();
+}
+
+const std::vector<Row>& rows() {
+    static const std::vector<Row> all = {
+        {"read_at",
+         [](const NativeLane& lane, int fd) -> Task<std::error_code> {
+             const auto bytes = co_await lane.read_at(fd, 0, 4);
+             co_return error_of(bytes);
+         }},
+        {"read_at",
+         [](const NativeLane& lane, int fd) -> Task<std::error_code> {
+             std::byte room[4];
+             const auto count = co_await lane.read_at(fd, 0, std::span(room));
+             co_return error_of(count);
+         }},
+        {"write_at",
+         [](const NativeLane& lane, int fd) -> Task<std::error_code> {
+             const auto count = co_await lane.write_at(fd, 0, bytes_of("same"));
+             co_return error_of(count);
+         }},
+        {"write_at",
+         [](const NativeLane& lane, int fd) -> Task<std::error_code> {
+             const auto bytes = bytes_of("same");
+             std::vector<std::byte> owned(bytes.begin(), bytes.end());
+             const auto count = co_await lane.write_at(fd, 0, std::move(owned));
+             co_return error_of(count);
+         }},
+        {"read_exact_at",
+         [](const NativeLane& lane, int fd) -> Task<std::error_code> {
+             std::byte room[4];
+             const auto done = co_await lane.read_exact_at(fd, 0, std::span(room));
+             co_return error_of(done);
+         }},
+        {"write_all_at",
+         [](const NativeLane& lane, int fd) -> Task<std::error_code> {
+             const auto done = co_await lane.write_all_at(fd, 0, bytes_of("same"));
+             co_return error_of(done);
+         }},
+        {"fsync",
+         [](const NativeLane& lane, int fd) -> Task<std::error_code> {
+             const auto done = co_await lane.fsync(fd);
+             co_return error_of(done);
+         }},
+        {"fdatasync",
+         [](const NativeLane& lane, int fd) -> Task<std::error_code> {
+             const auto done = co_await lane.fdatasync(fd);
+             co_return error_of(done);
+         }},
+        {"submit",
+         [](const NativeLane& lane, int) -> Task<std::error_code> {
+             auto nop = [](io_uring_sqe* sqe) { io_uring_prep_nop(sqe); };
+             const auto done = co_await lane.submit(nop);
+             co_return error_of(done);
+         },
+         false},
+    };
+    return all;
+}
+
+class NativeLaneErrors : public UringTest {
+protected:
+    Answer answer_;
+    const Descriptor file_ = file_of("same");
+};
+
+TEST_F(NativeLaneErrors, EachOfEachOperation) {
+    const InstalledFaults installed(answer_);
+    Runtime runtime = builder(2).build();
+    const auto handle = runtime.handle();
+    const auto lane = handle.native_lane(0).value();
+    for (const Row& row : rows()) {
+        for (const int error :
+             {EPERM, EIO,    ENXIO,  EBADF, EAGAIN, EINTR,  ENOMEM,    EACCES,    EFAULT,     EBUSY,     EINVAL,
+              EFBIG, ENOSPC, ESPIPE, EROFS, EPIPE,  EDQUOT, ECANCELED, ETIMEDOUT, EOPNOTSUPP, ECONNRESET}) {
+            for (const ShardId shard : {ShardId{0}, ShardId{1}}) {
+                const bool moves = std::string(row.operation).find("sync") == std::string::npos;
+                const bool retried = row.retries && (error == EINTR || (error == EAGAIN && moves));
+                const int times = retried ? 3 : 1;
+                answer_.give(error, times);
+                const auto result = handle.spawn_pinned(shard, row.run(lane, file_.get())).get();
+                const auto expected = retried ? std::error_code() : std::error_code(error, std::system_category());
+                EXPECT_EQ(result, expected) << row.operation << " answered " << error;
+                EXPECT_EQ(answer_.left(), 0) << row.operation << " answered " << error;
+            }
+        }
+    }
+    EXPECT_EQ(content_of(file_), "same");
+}
+
+TEST_F(NativeLaneErrors, OneByteAtATimeUnderEveryHelper) {
+    ShortTransfers shorts(1);
+    const InstalledFaults installed(shorts);
+    Runtime runtime = builder(1).build();
+    const auto lane = runtime.handle().native_lane(0).value();
+    runtime.block_on([&]() -> Task<> {
+        const std::string text = "one byte after the other";
+        const auto file = file_of();
+        const auto written = co_await lane.write_all_at(file.get(), 3, bytes_of(text));
+        EXPECT_TRUE(written.has_value());
+        EXPECT_EQ(content_of(file).substr(3), text);
+        std::string back(text.size(), '\0');
+        const auto read = co_await lane.read_exact_at(file.get(), 3, std::as_writable_bytes(std::span(back)));
+        EXPECT_TRUE(read.has_value());
+        EXPECT_EQ(back, text);
+        EXPECT_EQ(shorts.attempts(), static_cast<int>(2 * text.size()));
+        const auto too_far = co_await lane.read_exact_at(file.get(), 4, std::as_writable_bytes(std::span(back)));
+        EXPECT_EQ(too_far.error(), IoError::UnexpectedEof);
+        const auto one = co_await lane.read_at(file.get(), 3, 100);
+        EXPECT_EQ(text_of(one.value()), "o");
+        const auto one_written = co_await lane.write_at(file.get(), 0, bytes_of(text));
+        EXPECT_EQ(one_written.value(), 1U);
+        const Pipe pipe;
+        const auto sent = co_await lane.write_all_at(pipe.writer.get(), NativeLane::current_position, bytes_of(text));
+        EXPECT_TRUE(sent.has_value());
+        const auto room = std::as_writable_bytes(std::span(back));
+        const auto received = co_await lane.read_exact_at(pipe.reader.get(), NativeLane::current_position, room);
+        EXPECT_TRUE(received.has_value());
+        EXPECT_EQ(back, text);
+    });
+}
+
+TEST_F(NativeLaneErrors, AWriteThatTakesNothingIsNotRepeatedForEver) {
+    ShortTransfers nothing(0);
+    const InstalledFaults installed(nothing);
+    Runtime runtime = builder(1).build();
+    const auto lane = runtime.handle().native_lane(0).value();
+    const auto error = runtime.block_on([&]() -> Task<std::error_code> {
+        const auto written = co_await lane.write_all_at(file_.get(), 0, bytes_of("same"));
+        co_return written.error();
+    });
+    EXPECT_EQ(error, IoError::WriteZero);
+}
+
+/// Submissions that the kernel refuses for a while, over a ring of two entries.
+TEST_F(NativeLaneErrors, RefusedSubmissionsAreMadeAgain) {
+    EveryNth faults(FailingCall::Both, 3, {EAGAIN, EBUSY, EINTR});
+    const InstalledFaults installed(faults);
+    Runtime runtime = builder(2).ring_entries(2).build();
+    const auto handle = runtime.handle();
+    faults.arm();
+    std::vector<JoinHandle<int>> readers;
+    const int rounds = static_cast<int>(scaled(300, 60));
+    for (ShardId i = 0; i < 40; ++i) {
+        const auto lane = handle.native_lane(i % 2).value();
+        readers.push_back(handle.spawn_pinned(i / 2 % 2, [this, lane, rounds]() -> Task<int> {
+            int read = 0;
+            for (int round = 0; round < rounds; ++round) {
+                const auto bytes = co_await lane.read_at(file_.get(), 0, 4);
+                read += text_of(bytes.value()) == "same" ? 1 : 0;
+            }
+            co_return read;
+        }));
+    }
+    for (auto& reader : readers) {
+        EXPECT_EQ(reader.get(), rounds);
+    }
+    EXPECT_GT(faults.failed(), 0U);
+    EXPECT_EQ(handle.stats_snapshot().pending_native_ops, 0U);
+    EXPECT_EQ(handle.stats_snapshot().late_wakes, 0U);
+    faults.disarm();
+}
+
+}  // namespace
+}  // namespace spargio::test
