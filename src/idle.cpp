@@ -49,7 +49,7 @@ bool Shard::something_arrived() noexcept {
 
 bool Shard::something_to_do(bool searcher) noexcept {
     if (something_arrived() || stopping.load(std::memory_order_seq_cst) ||
-        (!timers.empty() && timers.next_due() <= clock::now())) {
+        (!timers.empty() && timers.next_due() <= timer_now())) {
         return true;
     }
     // What another shard searches for is its affair: when it gives up it looks once more, and wakes us if need be.
@@ -64,7 +64,9 @@ void Shard::park() noexcept {
         counters.parks.add();
         const auto asleep = clock::now();
         const auto safety = asleep + kSafetyTimeout;
-        const auto deadline = timers.next_due() < safety ? timers.next_due() : safety;
+        // Who moves a virtual clock wakes the shards.
+        const bool real = virtual_time.load(std::memory_order_relaxed) == nullptr;
+        const auto deadline = real && timers.next_due() < safety ? timers.next_due() : safety;
         driver->wait(deadline);
         if (clock::now() >= safety) {
             look_for_lost_wakes();

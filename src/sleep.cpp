@@ -26,7 +26,7 @@ bool sleep_suspend(SleepWait& wait, TaskHeader* root) noexcept {
         wait.error = std::errc::operation_canceled;
         return false;
     }
-    if (wait.due <= clock::now()) {
+    if (wait.due <= timer_now()) {
         return false;
     }
     auto& shard = static_cast<Shard&>(*root->owner.executor);

@@ -132,7 +132,7 @@ void Shard::fire_timers() noexcept {
     if (timers.empty()) {
         return;
     }
-    const auto now = clock::now();
+    const auto now = timer_now();
     while (TimerNode* timer = timers.pop_due(now)) {
         counters.timers_fired.add();
         if (TaskHeader* root = end_wait(static_cast<SleepWait*>(timer))) {

@@ -53,7 +53,7 @@ private:
 template <class Rep, class Period>
 [[nodiscard("co_await it")]] detail::SleepAwaiter sleep_for(std::chrono::duration<Rep, Period> duration) noexcept {
     const auto span = detail::clamp_duration(duration);
-    const auto now = detail::clock::now();
+    const auto now = detail::timer_now();
     const auto room = detail::clock::time_point::max() - now;
     return detail::SleepAwaiter(span < room ? now + span : detail::clock::time_point::max());
 }

@@ -12,6 +12,18 @@ namespace spargio::detail {
 /// Deadlines, spins and time-outs: monotonic, so that a wall-clock jump moves nothing.
 using clock = std::chrono::steady_clock;
 
+/// A test's own time, for sleeps and time-outs of tasks: null, or what they take for the time since the clock's epoch.
+/// It is set before a runtime is built and stays until that one is gone; whoever moves it on sees to it that the shards
+/// look at it. Spins, safety time-outs and waits of threads stay with the real clock.
+inline atomic<const atomic<clock::rep>*> virtual_time{nullptr};
+
+/// What deadlines of tasks are compared with.
+[[nodiscard]] inline clock::time_point timer_now() noexcept {
+    // Acquire: what the mover did before. Null, for everybody but tests, costs a load.
+    const auto* time = virtual_time.load(std::memory_order_acquire);
+    return time == nullptr ? clock::now() : clock::time_point(clock::duration(time->load(std::memory_order_acquire)));
+}
+
 /// xorshift64* (Marsaglia, "Xorshift RNGs", 2003): victim choice needs speed and a seed, not quality.
 class RandomSource {
 public:

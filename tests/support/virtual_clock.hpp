@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// The time of sleeps and time-outs in the hands of a test.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+
+#include "spargio/detail/seams.hpp"
+#include "spargio/runtime_handle.hpp"
+#include "support/backend_test.hpp"
+
+namespace spargio::test {
+
+/// Stands in for the clock while it lives, which begins before the runtime and ends after it. It stands still but for
+/// advance(). One at a time.
+class VirtualClock {
+public:
+    using Clock = std::chrono::steady_clock;
+
+    VirtualClock() { detail::virtual_time.store(&time_); }
+    VirtualClock(const VirtualClock&) = delete;
+    VirtualClock& operator=(const VirtualClock&) = delete;
+    ~VirtualClock() { detail::virtual_time.store(nullptr); }
+
+    [[nodiscard]] Clock::time_point now() const { return Clock::time_point(Clock::duration(time_.load())); }
+
+    /// Moves on without telling anybody.
+    void set(Clock::time_point now) { time_.store(now.time_since_epoch().count()); }
+
+    /// Moves on, and returns when the sleeps that are over have ended, and the steps that they made possible.
+    void advance(const RuntimeHandle& handle, Clock::duration span) {
+        set(now() + span);
+        settle(handle);
+    }
+
+    /// Each shard looks at the clock, and at what that brought about.
+    static void settle(const RuntimeHandle& handle) {
+        for (int look = 0; look < 2; ++look) {
+            for (std::size_t shard = 0; shard < handle.shard_count(); ++shard) {
+                finish_step(handle, static_cast<ShardId>(shard));
+            }
+        }
+    }
+
+private:
+    detail::atomic<Clock::rep> time_{Clock::duration(std::chrono::hours(1000)).count()};
+};
+
+}  // namespace spargio::test
