@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// OpenSSL's libcrypto does the hashing; plain read(2) brings the bytes.
+// OpenSSL's libcrypto does the hashing; the bytes come from read(2), or from whoever reads by other means.
 #include "hash.hpp"
 
 #include <cerrno>
@@ -13,6 +13,8 @@
 
 namespace tree_digest {
 namespace {
+
+constexpr std::size_t most_at_once = 64 * 1024;  // stays in the CPU's cache between the read and the hash
 
 std::error_code last_system_error() {
     return {errno, std::system_category()};
@@ -101,7 +103,7 @@ spargio::Result<void> FileHasher::check_unchanged() const {
 
 spargio::Result<FileHasher::Step> FileHasher::step() {
     constexpr std::uint64_t step_bytes = 1 << 20;
-    std::array<std::byte, 64 * 1024> buffer;  // stays in the CPU's cache between the read and the hash
+    std::array<std::byte, most_at_once> buffer;
     for (std::uint64_t done = 0; done < step_bytes;) {
         const ssize_t count = ::read(file_.get(), buffer.data(), buffer.size());
         if (count < 0 && errno == EINTR) {
@@ -110,15 +112,28 @@ spargio::Result<FileHasher::Step> FileHasher::step() {
         if (count < 0) {
             return last_system_error();
         }
-        if (count == 0) {
-            return check_unchanged().transform([] { return Step::EndOfFile; });
-        }
         const auto length = static_cast<std::size_t>(count);
-        sha256_.update(std::span(buffer).first(length));
-        bytes_ += length;
+        const auto taken = take(std::span(buffer).first(length));
+        if (!taken || *taken == Step::EndOfFile) {
+            return taken;
+        }
         done += length;
     }
     return Step::MoreToRead;
+}
+
+spargio::Result<FileHasher::Step> FileHasher::take(std::span<const std::byte> bytes) {
+    if (bytes.empty()) {
+        return check_unchanged().transform([] { return Step::EndOfFile; });
+    }
+    sha256_.update(bytes);
+    bytes_ += bytes.size();
+    return Step::MoreToRead;
+}
+
+std::size_t FileHasher::read_size() const noexcept {
+    const auto size = static_cast<std::uint64_t>(opened_.st_size);
+    return size < most_at_once ? static_cast<std::size_t>(size) + 1 : most_at_once;
 }
 
 FileDigest FileHasher::finish() {

@@ -53,7 +53,8 @@ struct FileDigest {
     bool operator==(const FileDigest&) const = default;
 };
 
-/// Hashes one file: `open`, then `step` until it says EndOfFile, then `finish`. Errors are errno values.
+/// Hashes one file: `open`, then `step`, or a read and `take`, until it says EndOfFile, then `finish`. Errors are errno
+/// values.
 class FileHasher {
 public:
     enum class Step { MoreToRead, EndOfFile };
@@ -64,6 +65,15 @@ public:
 
     /// Reads and hashes 1 MiB, or what is left. ETXTBSY at the end of a file that was written to meanwhile.
     spargio::Result<Step> step();
+
+    /// The same in two halves, for who reads by other means: where the file goes on, and what was read from there,
+    /// which is nothing at the end of the file.
+    int descriptor() const noexcept { return file_.get(); }
+    std::uint64_t offset() const noexcept { return bytes_; }
+    spargio::Result<Step> take(std::span<const std::byte> bytes);
+
+    /// Bytes worth reading at a time: all of a small file and its end, else as much as stays in a CPU's cache.
+    std::size_t read_size() const noexcept;
 
     FileDigest finish();
 

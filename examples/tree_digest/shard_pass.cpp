@@ -10,9 +10,11 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <span>
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace tree_digest {
 namespace {
@@ -24,6 +26,27 @@ using spargio::ShardCtx;
 using spargio::ShardId;
 using spargio::Task;
 
+/// A read on the ring of the shard that the task is on, while that shard does other work. Where there is no ring, MiB
+/// by MiB with read(2), and a yield between them: a file of gigabytes must not hold up the shard's pinned tasks.
+Task<Result<FileHasher::Step>> read_and_hash(const RuntimeHandle& runtime, FileHasher& file,
+                                             std::span<std::byte> buffer) {
+    // Asked each time: the task may have moved.
+    const auto lane = runtime.native_lane(ShardCtx::current()->shard_id());
+    if (!lane) {
+        co_await spargio::yield();
+        co_return file.step();
+    }
+    const auto count = co_await lane->read_at(file.descriptor(), file.offset(), buffer);
+    if (!count) {
+        co_return count.error();
+    }
+    const auto step = file.take(buffer.first(*count));
+    if (step && *count < buffer.size()) {
+        co_return file.take({});  // A regular file: no need to ask whether that was its end.
+    }
+    co_return step;
+}
+
 // The parameters are references because what they refer to outlives the runtime, and with it every task; see the order
 // of the variables in hash_on_shards.
 Task<Result<FileDigest>> hash_file(RuntimeHandle runtime, const std::string& path, Books& books) {
@@ -31,15 +54,15 @@ Task<Result<FileDigest>> hash_file(RuntimeHandle runtime, const std::string& pat
     if (!file) {
         co_return file.error();
     }
+    std::vector<std::byte> buffer(file->read_size());
     for (;;) {
-        const auto step = file->step();
+        const auto step = co_await read_and_hash(runtime, *file, buffer);
         if (!step) {
             co_return step.error();
         }
         if (*step == FileHasher::Step::EndOfFile) {
             break;
         }
-        co_await spargio::yield();  // a file of gigabytes must not hold up the shard's pinned tasks
     }
     const FileDigest digest = file->finish();
     // Asked only now: each co_await above may have moved the task to another shard.
