@@ -7,6 +7,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -54,6 +55,17 @@ public:
 private:
     const unsigned most_;
     std::atomic<int> attempts_{0};
+};
+
+/// While it is closed the kernel takes nothing.
+class Gate final : public detail::UringFaults {
+public:
+    int on_enter() noexcept override { return closed_ ? -EBUSY : 0; }
+    void close() noexcept { closed_ = true; }
+    void open() noexcept { closed_ = false; }
+
+private:
+    std::atomic<bool> closed_{false};
 };
 
 /// A row for each operation: scripts/check_operation_rows.py compares them with the header.
@@ -197,6 +209,93 @@ TEST_F(NativeLaneErrors, AWriteThatTakesNothingIsNotRepeatedForEver) {
         co_return written.error();
     });
     EXPECT_EQ(error, IoError::WriteZero);
+}
+
+/// A cancelled operation may say that it was interrupted: that is no reason to begin anew.
+TEST_F(NativeLaneErrors, AnInterruptedOperationThatWasStoppedIsOver) {
+    const InstalledFaults installed(answer_);
+    Watchdog watchdog("a stopped operation that is interrupted");
+    const Pipe pipe;
+    for (const bool by_shutdown : {false, true}) {
+        Runtime runtime = builder(1).build();
+        const auto handle = runtime.handle();
+        const auto lane = handle.native_lane(0).value();
+        auto reading = handle.spawn_pinned(0, [&]() -> Task<std::error_code> {
+            std::byte one{};
+            const auto read =
+                co_await lane.read_at(pipe.reader.get(), NativeLane::current_position, std::span(&one, 1));
+            co_return read.error();
+        });
+        finish_step(handle, 0);
+        answer_.give(EINTR, 1);
+        if (by_shutdown) {
+            runtime.shutdown();
+            EXPECT_TRUE(reading.done());
+        } else {
+            reading.request_stop();
+            EXPECT_EQ(reading.get(), std::errc::operation_canceled);
+        }
+        EXPECT_EQ(answer_.left(), 0);
+    }
+}
+
+TEST_F(NativeLaneErrors, StopsWaitForRoomInTheirRing) {
+    Gate gate;
+    const InstalledFaults installed(gate);
+    Watchdog watchdog("stops without room");
+    const Pipe pipe;
+    Runtime runtime = builder(1).ring_entries(1).build();
+    const auto handle = runtime.handle();
+    const auto lane = handle.native_lane(0).value();
+    std::vector<JoinHandle<std::error_code>> readers;
+    for (int i = 0; i < 10; ++i) {
+        readers.push_back(handle.spawn_pinned(0, [&]() -> Task<std::error_code> {
+            std::byte one{};
+            const auto read =
+                co_await lane.read_at(pipe.reader.get(), NativeLane::current_position, std::span(&one, 1));
+            co_return read.error();
+        }));
+    }
+    finish_step(handle, 0);
+    finish_step(handle, 0);
+    gate.close();
+    for (auto& reader : readers) {
+        reader.request_stop();
+    }
+    finish_step(handle, 0);
+    gate.open();
+    for (auto& reader : readers) {
+        EXPECT_EQ(reader.get(), std::errc::operation_canceled);
+    }
+}
+
+TEST_F(NativeLaneErrors, WhatWaitsForRoomIsNotOvertaken) {
+    Gate gate;
+    const InstalledFaults installed(gate);
+    const Pipe pipe;
+    Runtime runtime = builder(1).ring_entries(1).build();
+    const auto handle = runtime.handle();
+    const auto lane = handle.native_lane(0).value();
+    const auto write = [&](std::string_view text, bool open) -> Task<> {
+        if (open) {
+            gate.open();
+        }
+        const auto written =
+            co_await lane.write_all_at(pipe.writer.get(), NativeLane::current_position, bytes_of(text));
+        EXPECT_TRUE(written.has_value());
+    };
+    runtime.block_on([&]() -> Task<> {
+        gate.close();
+        std::vector<JoinHandle<void>> writers;
+        for (const std::string_view text : {"1", "2", "3", "4"}) {
+            writers.push_back(ShardCtx::current()->spawn_local(write(text, text == "4")));
+        }
+        for (auto& writer : writers) {
+            co_await std::move(writer);
+        }
+        const auto read = co_await lane.read_at(pipe.reader.get(), NativeLane::current_position, 10);
+        EXPECT_EQ(text_of(read.value()), "1234");
+    });
 }
 
 /// Submissions that the kernel refuses for a while, over a ring of two entries.

@@ -323,6 +323,7 @@ TEST_F(NativeLaneTest, ACompletionQueueThatOverflowsLosesNothing) {
         reader.get();
     }
     EXPECT_EQ(done, operations);
+    EXPECT_GT(handle.stats_snapshot().cq_overflows, 0U);
 }
 
 TEST(NativeLaneOnTheQueueBackend, IsUnsupported) {
