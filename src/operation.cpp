@@ -82,10 +82,6 @@ Operation::Operation(Executor* of, PrepareFn prepare_entry, AgainFn again_after)
 
 bool operation_suspend(Operation& operation, TaskHeader* root) noexcept {
     Shard& there = shard_of(operation);
-    if (root->stop.stop_requested()) {
-        operation.result = -ECANCELED;
-        return false;
-    }
     auto& here = static_cast<Shard&>(*root->owner.executor);
     operation.root = root;
     list_before_suspending(root);

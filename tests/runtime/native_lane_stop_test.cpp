@@ -243,13 +243,18 @@ TEST_F(NativeLaneStopTest, EitherRuntimeMayGoFirst) {
         for (int i = 0; i < 8; ++i) {
             readers.push_back(tasks->handle().spawn_pinned(0, read_one(lane, pipe.reader.get())));
         }
-        std::thread stopper([&] {
-            spin_for(std::chrono::nanoseconds(random.below(20'000)));
-            readers[0].request_stop();
-            readers[5].request_stop();
+        // Stops that meet a ring whose runtime has just begun to close, among others.
+        std::atomic<bool> closing = false;
+        std::thread stopper([&, moment = random.below(40'000)] {
+            while (!closing) {}
+            for (auto& reader : readers) {
+                spin_for(std::chrono::nanoseconds(moment / 8));
+                reader.request_stop();
+            }
         });
         spin_for(std::chrono::nanoseconds(random.below(100'000)));
         const bool ring_first = round % 2 == 0;
+        closing = true;
         (ring_first ? ring : tasks).reset();
         if (ring_first) {
             for (auto& reader : readers) {
