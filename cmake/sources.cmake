@@ -10,8 +10,10 @@ set(spargio_sources
     src/error.cpp
     src/fork.cpp
     src/frame_pool.cpp
+    src/group.cpp
     src/idle.cpp
     src/join.cpp
+    src/local_fork.cpp
     src/mailbox.cpp
     src/message.cpp
     src/operation.cpp
@@ -30,6 +32,7 @@ set(spargio_sources
     src/stats.cpp
     src/steal.cpp
     src/stop_link.cpp
+    src/task_group.cpp
     src/task_header.cpp
     src/task_step.cpp
     src/transfer.cpp
@@ -47,9 +50,12 @@ set(spargio_headers
     include/spargio/detail/core_ref.hpp
     include/spargio/detail/event_wait.hpp
     include/spargio/detail/fork.hpp
+    include/spargio/detail/forked_tasks.hpp
     include/spargio/detail/frame_pool.hpp
+    include/spargio/detail/group.hpp
     include/spargio/detail/inbox.hpp
     include/spargio/detail/join.hpp
+    include/spargio/detail/local_fork.hpp
     include/spargio/detail/operation.hpp
     include/spargio/detail/park_state.hpp
     include/spargio/detail/result_slot.hpp
@@ -83,8 +89,13 @@ set(spargio_headers
     include/spargio/spawnable.hpp
     include/spargio/stats.hpp
     include/spargio/task.hpp
+    include/spargio/task_group.hpp
     include/spargio/this_task.hpp
     include/spargio/time.hpp
-    include/spargio/version.hpp)
+    include/spargio/timeout.hpp
+    include/spargio/version.hpp
+    include/spargio/when_all.hpp
+    include/spargio/when_any.hpp
+    include/spargio/without_stop.hpp)
 
 set(spargio_opt_in_headers include/spargio/fmt.hpp)

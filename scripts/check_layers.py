@@ -28,19 +28,22 @@ LAYERS = [
     (1, "", "src/", "shutdown_sync.hpp spsc_ring.hpp steal_deque.hpp steal_queue.hpp stop_link.hpp stop_link.cpp threads.hpp"),
     # Tasks on one side, the kernel's ring on the other.
     (2, "task", PUBLIC, "spawnable task"),
-    (2, "task", DETAIL, "event_wait fork join operation result_slot shard_wait sleep_wait task_header ticket_wait"),
+    (2, "task", DETAIL, "event_wait fork forked_tasks group join local_fork operation result_slot shard_wait sleep_wait"),
+    (2, "task", DETAIL, "task_header ticket_wait"),
     (2, "task", "src/", "live_list.hpp receipts.hpp lane.hpp mailbox.hpp"),
     (2, "ring", "src/", "kernel_abi.hpp uring.hpp uring.cpp uring_faults.hpp uring_setup.hpp uring_setup.cpp"),
     # The machine: shards, what they wait on, and what a runtime shares.
     (3, "", "src/", "blocking_pool.hpp blocking_pool.cpp driver.hpp mailbox.cpp queue_driver.hpp queue_driver.cpp receipts.cpp"),
     (3, "", "src/", "uring_driver.hpp uring_driver.cpp runtime_core.hpp runtime_core.cpp scheduler.hpp"),
-    (3, "", "src/", "fork.cpp shard.hpp shard_wait.hpp shard_wait.cpp idle.cpp join.cpp shutdown.cpp steal.cpp"),
-    (3, "", "src/", "operation.hpp operation.cpp task_header.cpp task_step.cpp uring_operations.hpp uring_operations.cpp worker_loop.cpp"),
+    (3, "", "src/", "fork.cpp local_fork.cpp shard.hpp shard_wait.hpp shard_wait.cpp idle.cpp join.cpp shutdown.cpp steal.cpp"),
+    (3, "", "src/", "operation.hpp operation.cpp task_header.cpp task_step.cpp uring_operations.hpp uring_operations.cpp"),
+    (3, "", "src/", "worker_loop.cpp"),
     # What a user holds.
     (4, "", PUBLIC, "fork_join join_handle message native_lane run runtime runtime_builder"),
-    (4, "", PUBLIC, "runtime_handle shard_ctx this_task time"),
+    (4, "", PUBLIC, "runtime_handle shard_ctx task_group this_task time timeout when_all when_any without_stop"),
     (4, "", DETAIL, "send submit transfer"),
-    (4, "", "src/", "message.cpp runtime.cpp runtime_builder.cpp scheduler.cpp send.cpp shard.cpp sleep.cpp transfer.cpp"),
+    (4, "", "src/", "group.cpp message.cpp runtime.cpp runtime_builder.cpp scheduler.cpp send.cpp shard.cpp sleep.cpp task_group.cpp"),
+    (4, "", "src/", "transfer.cpp"),
     # All of it, and what needs another library.
     (6, "", PUBLIC, "fmt spargio"),
 ]

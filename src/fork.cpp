@@ -22,16 +22,20 @@ void stop_children(const ForkWait& wait) noexcept {
 
 }  // namespace
 
+void suspend_for_children(TaskHeader* root) noexcept {
+    if (root->kind == TaskKind::Pinned) {
+        list_before_suspending(root);
+    }
+    root->awaits_completer = true;
+}
+
 void fork_children(ForkWait& wait, TaskHeader* root) noexcept {
     auto& here = static_cast<Shard&>(*root->owner.executor);
     const auto& children = wait.children;
     wait.root = root;
     wait.home = &here;
     wait.outer = std::exchange(here.forks, &wait);
-    root->awaits_completer = true;
-    if (root->kind == TaskKind::Pinned && !root->listed) {
-        here.list(root);  // As arm_forks_above() lists others: only this shard may touch the list of its pinned tasks.
-    }
+    suspend_for_children(root);
     here.counters.spawned_stealable.add(children.count);
     // Nobody else sees the first one, and it runs here as soon as this step has ended, which is now. Until it has ended
     // the parent cannot go on.
@@ -74,7 +78,8 @@ void arm_forks_above(TaskHeader* task) noexcept {
     while (task->forked) {
         ForkWait* wait = fork_of(task);
         // Whoever was first is on its way to the top.
-        if (wait->armed.load(std::memory_order_relaxed) || wait->armed.exchange(true, std::memory_order_acq_rel)) {
+        if (wait->shielded || wait->armed.load(std::memory_order_relaxed) ||
+            wait->armed.exchange(true, std::memory_order_acq_rel)) {
             return;
         }
         TaskHeader* parent = wait->root;

@@ -41,26 +41,26 @@ void place(TaskHeader* task, TaskKind kind) noexcept {
     task->link.leaf = task->frame();
 }
 
-void submit_pinned(Shard& target, Shard* here, TaskHeader* task) noexcept {
+bool submit_pinned(Shard& target, Shard* here, TaskHeader* task) noexcept {
     place(task, TaskKind::Pinned);
     task->home = target.id;
     task->owner.executor = &target;
     if (here == &target) {
         target.counters.spawned_pinned.add();
         target.ready.push_back(task);
-        return;
+        return true;
     }
     task->back.store(trail.leave(task), std::memory_order_relaxed);
     switch (target.inbox.try_push(task)) {
     case Push::Refused:
-        refuse_task(task, RuntimeError::Closed);
-        return;
+        return refuse_task(task, RuntimeError::Closed);
     case Push::WasEmpty:
         wake_shard(target, here);
-        return;
+        return true;
     case Push::Queued:
-        return;
+        return true;
     }
+    return true;
 }
 
 /// Of a few shards from the cursor on, the one with the fewest stealable tasks waiting; a sleeping one wins.
@@ -86,14 +86,14 @@ StealQueue::Offer offer_stealable(Shard& queue, TaskHeader* task) noexcept {
     return queue.stealable.offer(task, bound > in_deque ? bound - in_deque : 0);
 }
 
-void submit_stealable(RuntimeCore& core, Shard& first, Shard* here, TaskHeader* task, bool any_queue) noexcept {
+bool submit_stealable(RuntimeCore& core, Shard& first, Shard* here, TaskHeader* task, bool any_queue) noexcept {
     place(task, TaskKind::Stealable);
     task->owner.executor = &first;
     if (here == &first) {
         here->counters.spawned_stealable.add();
         here->put_stealable(task);
         wake_one_for_stealing(core, here);
-        return;
+        return true;
     }
     Shard* queue = &first;
     auto offer = offer_stealable(*queue, task);
@@ -108,12 +108,12 @@ void submit_stealable(RuntimeCore& core, Shard& first, Shard* here, TaskHeader* 
         offer = core.overflow.offer(task, ~std::size_t{0});
     }
     if (offer != StealQueue::Offer::Taken) {
-        refuse_task(task, offer == StealQueue::Offer::Closed ? RuntimeError::Closed : RuntimeError::Overloaded);
-        return;
+        return refuse_task(task, offer == StealQueue::Offer::Closed ? RuntimeError::Closed : RuntimeError::Overloaded);
     }
     if (queue == here || !wake_shard(*queue, here)) {
         wake_one_for_stealing(core, here);
     }
+    return true;
 }
 
 }  // namespace
@@ -131,48 +131,42 @@ Shard* shard_in(const RuntimeCore& core) noexcept {
     return here != nullptr && here->core == &core ? here : nullptr;
 }
 
-void refuse_task(TaskHeader* task, RuntimeError reason) noexcept {
+bool refuse_task(TaskHeader* task, RuntimeError reason) noexcept {
     destroy_frame(task);
     task->kind = TaskKind::Pinned;  // A root, whatever it was to become.
     task->outcome = Outcome::Refused;
     task->refusal = static_cast<std::uint8_t>(reason);
     task->join.store(TaskHeader::join_done, std::memory_order_release);
+    return false;
 }
 
-void submit(RuntimeCore& core, TaskPlacement placement, TaskHeader* task) noexcept {
+bool submit(RuntimeCore& core, TaskPlacement placement, TaskHeader* task) noexcept {
     if (core.closing()) {
-        refuse_task(task, RuntimeError::Closed);
-        return;
+        return refuse_task(task, RuntimeError::Closed);
     }
     Shard* here = shard_in(core);
     const auto count = core.shards.size();
     switch (placement.kind()) {
     case TaskPlacement::Kind::Pinned:
         if (placement.shard() >= count) {
-            refuse_task(task, RuntimeError::InvalidShard);
-            return;
+            return refuse_task(task, RuntimeError::InvalidShard);
         }
-        submit_pinned(*core.shards[placement.shard()], here, task);
-        return;
+        return submit_pinned(*core.shards[placement.shard()], here, task);
     case TaskPlacement::Kind::RoundRobin: {
         const auto turn = core.round_robin_cursor.fetch_add(1, std::memory_order_relaxed);
-        submit_pinned(*core.shards[turn % count], here, task);
-        return;
+        return submit_pinned(*core.shards[turn % count], here, task);
     }
     case TaskPlacement::Kind::Sticky:
-        submit_pinned(*core.shards[mix(placement.key()) % count], here, task);
-        return;
+        return submit_pinned(*core.shards[mix(placement.key()) % count], here, task);
     case TaskPlacement::Kind::Stealable:
-        submit_stealable(core, here != nullptr ? *here : least_loaded(core), here, task, true);
-        return;
+        return submit_stealable(core, here != nullptr ? *here : least_loaded(core), here, task, true);
     case TaskPlacement::Kind::StealablePreferred:
         if (placement.shard() >= count) {
-            refuse_task(task, RuntimeError::InvalidShard);
-            return;
+            return refuse_task(task, RuntimeError::InvalidShard);
         }
-        submit_stealable(core, *core.shards[placement.shard()], here, task, false);
-        return;
+        return submit_stealable(core, *core.shards[placement.shard()], here, task, false);
     }
+    return true;
 }
 
 void submit_local(Shard& shard, TaskHeader* task) noexcept {

@@ -10,8 +10,8 @@ namespace spargio::detail {
 class RuntimeCore;
 class Shard;
 
-/// Ends a task that was not accepted: its frame is destroyed here and now.
-void refuse_task(TaskHeader* task, RuntimeError reason) noexcept;
+/// Ends a task that was not accepted: its frame is destroyed here and now. False.
+bool refuse_task(TaskHeader* task, RuntimeError reason) noexcept;
 
 /// Publishes the end of a root whose frame is gone; afterwards the block belongs to its handle or is freed. Wakes who
 /// joins. `here` is the calling shard, or null on any other thread (and in a shutdown): with a shard, a joiner that may
@@ -32,6 +32,10 @@ void schedule_here(TaskHeader* root, Shard& here) noexcept;
 /// Before a root suspends for whoever may resume it: takes it into its shard's list of live tasks, if it is in none.
 /// The root's step, before it is queued or its wait is armed.
 void list_before_suspending(TaskHeader* root) noexcept;
+
+/// The same before a root suspends for children that it has forked: a stealable one is listed later, when its wait is
+/// armed (arm_forks_above()). A pinned one now, since only this shard may touch the list of its pinned tasks.
+void suspend_for_children(TaskHeader* root) noexcept;
 
 /// Wakes a shard if it sleeps; whether it did. `here` is the calling shard of the same runtime, or null.
 bool wake_shard(Shard& target, Shard* here) noexcept;

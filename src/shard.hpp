@@ -28,7 +28,7 @@ namespace spargio::detail {
 
 /// Written by the shard's thread only, read by stats_snapshot().
 struct ShardCounters {
-    Counter spawned_pinned;      // Accepted pinned spawns of this shard for itself.
+    Counter spawned_pinned;      // Accepted pinned spawns of this shard for itself, forks on one shard among them.
     Counter spawned_stealable;   // Accepted stealable spawns of this shard, forks among them.
     Counter begun_pinned;        // Pinned tasks whose first step ran here, or that were destroyed before it.
     Counter ended;               // Tasks that ended here, destroyed ones included.

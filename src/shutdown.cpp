@@ -12,6 +12,7 @@
 #include "shard.hpp"
 #include "shard_wait.hpp"
 #include "spargio/detail/fork.hpp"
+#include "spargio/detail/group.hpp"
 #include "spargio/detail/join.hpp"
 #include "spargio/detail/sleep_wait.hpp"
 
@@ -19,7 +20,7 @@ namespace spargio::detail {
 
 namespace {
 
-/// What a root waits for, if a join, a fork or a ticket and nobody has come to end it; null otherwise.
+/// What a root waits for, if a join, a fork, a group or a ticket and nobody has come to end it; null otherwise.
 Wait* armed_wait(TaskHeader* root) noexcept {
     return root->awaits_completer ? root->stop.armed() : nullptr;
 }
@@ -34,9 +35,9 @@ bool joins_own_runtime(const TaskHeader* root, Wait* wait) noexcept {
     return join != nullptr && join->runtime == core_id(root->owner.executor->core);
 }
 
-/// The same, or a fork.
+/// The same, or a fork, or a group, which is of its waiter's runtime.
 bool ends_with_runtime(const TaskHeader* root, Wait* wait) noexcept {
-    return wait->cancel == &cancel_fork || joins_own_runtime(root, wait);
+    return wait->cancel == &cancel_fork || wait->cancel == &cancel_group || joins_own_runtime(root, wait);
 }
 
 /// Takes a root back from a child, or from a target shard, that need not end. False: the completer or a canceller has
@@ -71,10 +72,16 @@ void set_waiter(TaskHeader* task, TaskHeader* waiter) noexcept {
     task->back.store(waiter, std::memory_order_relaxed);
 }
 
+/// Who waits for a forked child. Only a group may have nobody.
+TaskHeader* parent_of(TaskHeader* child) noexcept {
+    const ForkWait* wait = fork_of(child);
+    return wait->ended == &end_group_child ? group_waiter(*wait) : wait->root;
+}
+
 /// Tells the task it waits for, if this shutdown ends that one, who waits; and who waits for it, if it was forked.
 void note_waiters(TaskHeader* task) noexcept {
     if (task->forked) {
-        set_waiter(task, fork_of(task)->root);
+        set_waiter(task, parent_of(task));
     }
     Wait* wait = armed_wait(task);
     if (joins_own_runtime(task, wait)) {
@@ -124,8 +131,8 @@ void open_ring(TaskHeader* start) noexcept {
 /// ended. The same for its own parent.
 void find_parents(TaskHeader* child) noexcept {
     while (child->forked) {
-        TaskHeader* parent = fork_of(child)->root;
-        if (parent->listed) {
+        TaskHeader* parent = parent_of(child);
+        if (parent == nullptr || parent->listed) {
             return;
         }
         parent->listed = true;
@@ -224,7 +231,9 @@ void Shard::end_waits() noexcept {
         ready.push_back(std::exchange(stolen_, nullptr));
     }
     while (TimerNode* timer = timers.pop()) {
-        static_cast<void>(end_wait(static_cast<SleepWait*>(timer)));
+        if (timer->fire == nullptr) {
+            static_cast<void>(end_wait(static_cast<SleepWait*>(timer)));
+        }
     }
     while (EventWait* wait = mailbox.first_waiter()) {
         mailbox.remove_waiter(*wait);

@@ -135,6 +135,10 @@ void Shard::fire_timers() noexcept {
     const auto now = timer_now();
     while (TimerNode* timer = timers.pop_due(now)) {
         counters.timers_fired.add();
+        if (timer->fire != nullptr) {
+            timer->fire(timer, *this);
+            continue;
+        }
         if (TaskHeader* root = end_wait(static_cast<SleepWait*>(timer))) {
             schedule_here(root, *this);
         }

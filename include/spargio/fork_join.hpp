@@ -2,7 +2,6 @@
 // Structured forks: run children on all shards, go on when all have ended.
 #pragma once
 
-#include <array>
 #include <concepts>
 #include <coroutine>
 #include <cstddef>
@@ -10,10 +9,10 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "spargio/detail/fork.hpp"
+#include "spargio/detail/forked_tasks.hpp"
 #include "spargio/detail/result_slot.hpp"
 #include "spargio/spawnable.hpp"
 #include "spargio/task.hpp"
@@ -21,53 +20,6 @@
 namespace spargio {
 
 namespace detail {
-
-template <class T>
-using ForkValue = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
-
-/// The value of a forked child that ended with one; its block stays, or is freed and `child` null.
-template <class T>
-ForkValue<T> take_forked(TaskHeader*& child) {
-    if constexpr (std::is_void_v<T>) {
-        return {};
-    } else if constexpr (ResultSlot<T>::is_trivial) {
-        TaskHeader* ended = std::exchange(child, nullptr);
-        T value = ResultSlot<T>::take(ended);
-        free_block(ended, ended->link.block_bytes);
-        return static_cast<T>(value);
-    } else {
-        return ResultSlot<T>::take(child);
-    }
-}
-
-/// A few children, owned before their start and after their end.
-template <std::size_t most>
-class ForkedTasks {
-public:
-    template <class... T>
-    explicit ForkedTasks(Task<T>&... tasks) noexcept : tasks_{TaskAccess::release(tasks)...}, count_(sizeof...(T)) {}
-    ForkedTasks(const ForkedTasks&) = delete;
-    ForkedTasks& operator=(const ForkedTasks&) = delete;
-    ~ForkedTasks() {
-        for (std::size_t i = 0; i < count_; ++i) {
-            if (tasks_[i] != nullptr) {
-                end_task(tasks_[i]);
-            }
-        }
-    }
-
-    template <class T>
-    void add(Task<T> task) noexcept {
-        tasks_[count_++] = TaskAccess::release(task);
-    }
-
-    [[nodiscard]] ForkedChildren children() const noexcept { return {tasks_.data(), count_}; }
-    [[nodiscard]] TaskHeader*& operator[](std::size_t i) noexcept { return tasks_[i]; }
-
-private:
-    std::array<TaskHeader*, most> tasks_;
-    std::size_t count_;
-};
 
 /// The part of the awaiters that waits.
 class ForkAwaiterBase {

@@ -97,6 +97,7 @@ public:
 private:
     friend class Runtime;
     friend class ShardCtx;
+    friend class TaskGroup;
 
     explicit RuntimeHandle(detail::CoreRef core) noexcept : core_(std::move(core)) {}
 

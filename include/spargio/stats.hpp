@@ -19,9 +19,10 @@ struct RuntimeStats {
     /// to the queue that all shards share is in none of them.
     std::vector<std::uint64_t> shard_command_depths;
 
-    /// Tasks accepted for one fixed shard: pinned, round robin, sticky, and those spawned locally.
+    /// Tasks accepted for one fixed shard: pinned, round robin, sticky, those spawned locally, and what when_all()
+    /// and the like run on one shard.
     std::uint64_t spawn_pinned_submitted = 0;
-    /// Tasks accepted as stealable, with or without a preferred shard.
+    /// Tasks accepted as stealable, with or without a preferred shard, and forked ones.
     std::uint64_t spawn_stealable_submitted = 0;
     /// Stealable tasks that have begun to run, on whichever shard.
     std::uint64_t stealable_executed = 0;

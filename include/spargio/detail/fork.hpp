@@ -41,12 +41,24 @@ void cancel_fork(Wait* base, TaskHeader* root) noexcept;
 /// A stop of the parent must reach the children only when one of them, or of theirs, waits for something else, or has
 /// asked for its token. So it is such a child that arms the wait, and those above it (arm_forks_above()): trees that
 /// only compute pay nothing.
+///
+/// Other waits for forked children (local_fork.hpp, group.hpp) are known by `ended`, and count in their own way. Of
+/// this one they use what a child needs to find its parent, and the arming, unless they are shielded.
 struct ForkWait : Wait {
+    /// Called instead of the count, when a child's frame is gone; `here` and the result are those of end_forked().
+    using EndedFn = TaskHeader* (*)(TaskHeader* child, Executor* here) noexcept;
+    /// Whether a stop of the parent may reach the children through this wait.
+    enum class Stop : bool { Reaches, Shielded };
+
     explicit ForkWait(ForkedChildren forked) noexcept
         : Wait(&cancel_fork), children(forked), unfinished(forked.count + 1) {}
+    ForkWait(ForkedChildren forked, EndedFn fn, Stop stop) noexcept
+        : Wait(&cancel_fork), children(forked), ended(fn), shielded(stop == Stop::Shielded), unfinished(0) {}
 
     TaskHeader* root = nullptr;  // The parent. Set, like all but the counts, before a child is queued.
     ForkedChildren children;
+    const EndedFn ended = nullptr;  // Null: fork_join().
+    const bool shielded = false;
 
     // The thread of the shard that forked, but for `home` itself.
     Executor* home = nullptr;
@@ -84,6 +96,9 @@ void fork_children(ForkWait& wait, TaskHeader* root) noexcept;
 /// settled. If it was the last, returns the parent, which the caller schedules.
 [[nodiscard]] inline TaskHeader* end_forked(TaskHeader* child, Executor* here) noexcept {
     ForkWait* wait = fork_of(child);
+    if (wait->ended != nullptr) [[unlikely]] {
+        return wait->ended(child, here);
+    }
     if (child->outcome == Outcome::Exception) [[unlikely]] {
         wait->failed.store(true, std::memory_order_relaxed);
     }
@@ -113,7 +128,7 @@ void fork_children(ForkWait& wait, TaskHeader* root) noexcept;
 }
 
 /// From here on a stop of a task above reaches this one, which runs; if there was one already, it is stopped at once.
-/// Of a root that was not forked: does nothing.
+/// Of a root that was not forked, or below a shield: does nothing.
 void arm_forks_above(TaskHeader* task) noexcept;
 
 /// Rethrows the first exception in the order of the children. One of them has failed, and all have ended.

@@ -10,8 +10,8 @@
 
 namespace spargio::detail {
 
-/// Queues a task that has not started. Any thread. A refusal ends the task at once (Outcome::Refused).
-void submit(RuntimeCore& core, TaskPlacement placement, TaskHeader* task) noexcept;
+/// Queues a task that has not started. Any thread. A refusal ends the task at once (Outcome::Refused); false.
+bool submit(RuntimeCore& core, TaskPlacement placement, TaskHeader* task) noexcept;
 /// The same for the calling shard's own queue.
 void submit_local(Shard& shard, TaskHeader* task) noexcept;
 /// The same for the pool of blocking threads.

@@ -9,11 +9,17 @@
 
 namespace spargio::detail {
 
+class Shard;
+
 /// Lives in what waits for the deadline.
 struct TimerNode {
     static constexpr std::size_t not_queued = ~std::size_t{0};
+    /// What the shard does when the deadline has come, and the node is out of the queue.
+    using FireFn = void (*)(TimerNode*, Shard&) noexcept;
 
-    explicit TimerNode(clock::time_point when) noexcept : due(when) {}
+    explicit TimerNode(clock::time_point when, FireFn fn = nullptr) noexcept : fire(fn), due(when) {}
+
+    const FireFn fire;  // Null: a sleep.
 
     clock::time_point due;
     std::size_t index = not_queued;  // Where the heap has it.

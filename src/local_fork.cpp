@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+// Forks on one shard: starting children, their ends, the deadline, the shield.
+#include "spargio/detail/local_fork.hpp"
+
+#include <new>
+#include <system_error>
+
+#include "scheduler.hpp"
+#include "shard.hpp"
+#include "spargio/detail/join.hpp"
+
+namespace spargio::detail {
+
+namespace {
+
+/// ForkWait::EndedFn. On the children's shard; in a shutdown `here` is null, and nobody is stopped any more.
+TaskHeader* end_local_child(TaskHeader* child, Executor* here) noexcept {
+    auto* fork = static_cast<LocalFork*>(fork_of(child));
+    if (here != nullptr) {
+        fork->settle(*fork, child, static_cast<Shard&>(*here));
+    }
+    if (++fork->ended_here != fork->children.count) {
+        return nullptr;
+    }
+    TaskHeader* parent = fork->root;
+    return !fork->armed.load(std::memory_order_relaxed) || parent->stop.disarm(fork) ? parent : nullptr;
+}
+
+/// ForkWait::EndedFn of an only child under a shield: the wait was never armed.
+TaskHeader* end_shielded_child(TaskHeader* child, Executor*) noexcept {
+    return fork_of(child)->root;
+}
+
+void become_local_child(TaskHeader* child, ForkWait& wait, Shard& here) noexcept {
+    become_child(child, wait);
+    child->kind = TaskKind::Pinned;
+    child->home = here.id;
+    child->owner.executor = &here;
+}
+
+/// What `child` ended with counts; the others, which have not ended, are asked to stop.
+void decide(LocalFork& fork, const TaskHeader* child) noexcept {
+    const auto count = fork.children.count;
+    for (std::size_t i = 0; i < count; ++i) {
+        TaskHeader* each = fork.children[i];
+        if (each == child) {
+            fork.decided_by = i;
+        } else if (each->framed) {
+            request_task_stop(each);
+        }
+    }
+}
+
+/// SettleFn of a timeout.
+void settle_deadline(LocalFork& fork, TaskHeader*, Shard& here) noexcept {
+    auto& timed = static_cast<TimedFork&>(fork);
+    if (timed.index != TimerNode::not_queued) {
+        here.timers.remove(&timed);
+    }
+}
+
+/// TimerNode::FireFn: the child has not ended. If a stop has reached it before, the deadline changes nothing.
+void fire_deadline(TimerNode* timer, Shard& here) noexcept {
+    auto& timed = static_cast<TimedFork&>(*timer);
+    TaskHeader* child = timed.children[0];
+    if (child->stop.stop_requested()) {
+        return;
+    }
+    timed.fired = true;
+    request_task_stop(child);
+    if (here.unpublished != nullptr) {
+        here.publish_messages();  // A callback of the child's token has sent something, outside of any step.
+    }
+}
+
+}  // namespace
+
+LocalFork::LocalFork(ForkedChildren forked, SettleFn fn) noexcept
+    : ForkWait(forked, &end_local_child, Stop::Reaches), settle(fn), decided_by(forked.count) {}
+
+void fork_here(LocalFork& fork, TaskHeader* root) noexcept {
+    auto& here = static_cast<Shard&>(*root->owner.executor);
+    const auto count = fork.children.count;
+    fork.root = root;
+    suspend_for_children(root);
+    here.counters.spawned_pinned.add(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        TaskHeader* child = fork.children[i];
+        become_local_child(child, fork, here);
+        if (i == 0) {
+            here.next = child;  // As soon as this step has ended, which is now.
+        } else {
+            here.ready.push_back(child);
+        }
+    }
+}
+
+void settle_at_failure(LocalFork& fork, TaskHeader* child, Shard&) noexcept {
+    if (child->outcome == Outcome::Exception && fork.decided_by == fork.children.count) {
+        decide(fork, child);
+    }
+}
+
+void settle_at_end(LocalFork& fork, TaskHeader* child, Shard&) noexcept {
+    if (fork.decided_by == fork.children.count) {
+        decide(fork, child);
+    }
+}
+
+TimedFork::TimedFork(ForkedChildren child, std::chrono::nanoseconds limit) noexcept
+    : LocalFork(child, &settle_deadline), TimerNode(clock::time_point::max(), &fire_deadline) {
+    const auto now = clock::now();
+    if (limit < clock::time_point::max() - now) {
+        due = now + limit;
+    }
+}
+
+bool fork_with_deadline(TimedFork& fork, TaskHeader* root) noexcept {
+    try {
+        static_cast<Shard&>(*root->owner.executor).timers.insert(&fork);
+    } catch (const std::bad_alloc&) {
+        fork.no_memory = true;
+        return false;
+    }
+    fork_here(fork, root);
+    return true;
+}
+
+bool is_operation_canceled(const std::exception_ptr& error) noexcept {
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::system_error& thrown) {
+        return thrown.code() == std::errc::operation_canceled;
+    } catch (...) {
+        return false;
+    }
+}
+
+void fork_in_place(ForkWait& wait, TaskHeader* child, TaskHeader* root) noexcept {
+    auto& here = static_cast<Shard&>(*root->owner.executor);
+    if (root->kind == TaskKind::Pinned) {
+        become_local_child(child, wait, here);
+        here.counters.spawned_pinned.add();
+    } else {
+        become_child(child, wait);
+        child->owner.executor = &here;
+        here.counters.spawned_stealable.add();
+    }
+    here.next = child;
+}
+
+ShieldAwaiter::ShieldAwaiter(TaskHeader* child) noexcept
+    : child_(child), wait_(ForkedChildren{&child_, 1}, &end_shielded_child, ForkWait::Stop::Shielded) {}
+
+void ShieldAwaiter::suspend(TaskHeader* root) noexcept {
+    wait_.root = root;
+    suspend_for_children(root);
+    fork_in_place(wait_, child_, root);
+}
+
+}  // namespace spargio::detail
