@@ -109,7 +109,7 @@ void settle_at_end(LocalFork& fork, TaskHeader* child, Shard&) noexcept {
 
 TimedFork::TimedFork(ForkedChildren child, std::chrono::nanoseconds limit) noexcept
     : LocalFork(child, &settle_deadline), TimerNode(clock::time_point::max(), &fire_deadline) {
-    const auto now = clock::now();
+    const auto now = timer_now();
     if (limit < clock::time_point::max() - now) {
         due = now + limit;
     }
