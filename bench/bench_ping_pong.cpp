@@ -11,6 +11,7 @@
 namespace {
 
 using bench::add;
+using bench::Mailbox;
 
 void add_spargio() {
     namespace on_spargio = bench::spargio_ping_pong;

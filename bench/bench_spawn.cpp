@@ -2,8 +2,6 @@
 // What it costs to start, join, yield to and hold tasks, beside the same work on Asio.
 #include <benchmark/benchmark.h>
 
-#include <cstdio>
-#include <exception>
 #include <string>
 #include <string_view>
 
@@ -20,19 +18,6 @@ using bench::runtime_of;
 using spargio::BackendKind;
 
 constexpr std::string_view measure_option = "--measure-suspended-task-bytes=";
-
-/// A figure that is no time: it is reported as a counter, whose name says the unit.
-template <class Measure>
-void add_figure(const std::string& name, const char* counter, Measure measure) {
-    bench::add_benchmark(name,
-                         [counter, measure](benchmark::State& state) {
-                             for (auto _ : state) {
-                                 state.counters[counter] = measure();
-                             }
-                         })
-        ->Iterations(1)
-        ->Repetitions(3);
-}
 
 void add_workloads() {
     namespace on_asio = bench::asio_spawn;
@@ -65,12 +50,12 @@ void add_workloads() {
 
 void add_figures() {
     for (const char* runtime : {"/spargio_io_uring", "/spargio_queue", "/asio"}) {
-        add_figure(std::string("suspended_task_bytes") + runtime, "bytes",
-                   [runtime] { return std::stod(bench::run_self(std::string(measure_option) + runtime)); });
+        bench::add_figure(std::string("suspended_task_bytes") + runtime, "bytes",
+                          [runtime] { return std::stod(bench::run_self(std::string(measure_option) + runtime)); });
     }
     for (const auto backend : {BackendKind::IoUring, BackendKind::Queue}) {
-        add_figure(std::string("idle_cpu") + runtime_of(backend), "percent",
-                   [backend] { return bench::spargio_spawn::idle_cpu_percent(backend); });
+        bench::add_figure(std::string("idle_cpu") + runtime_of(backend), "percent",
+                          [backend] { return bench::spargio_spawn::idle_cpu_percent(backend); });
     }
 }
 
@@ -83,22 +68,12 @@ double suspended_task_bytes(std::string_view runtime) {
     return bench::asio_spawn::suspended_task_bytes();
 }
 
-/// What run_self() starts: prints the figure alone, or what went wrong.
-int measure_suspended_task_bytes(std::string_view runtime) {
-    try {
-        std::printf("%.1f\n", suspended_task_bytes(runtime));
-        return 0;
-    } catch (const std::exception& error) {
-        std::printf("%s\n", error.what());
-        return 1;
-    }
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
     if (argc == 2 && std::string_view(argv[1]).starts_with(measure_option)) {
-        return measure_suspended_task_bytes(std::string_view(argv[1]).substr(measure_option.size()));
+        const auto runtime = std::string_view(argv[1]).substr(measure_option.size());
+        return bench::print_figure([runtime] { return suspended_task_bytes(runtime); });
     }
     bench::describe_environment();
     add_workloads();

@@ -10,7 +10,6 @@
 #include <exception>
 #include <future>
 #include <optional>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -21,6 +20,7 @@
 
 #include "ping_pong_workloads.hpp"
 #include "support/affinity.hpp"
+#include "support/raw_ring.hpp"
 
 namespace bench::raw_ping_pong {
 
@@ -85,65 +85,46 @@ inline void steady_ping_pong_rtt_parked_futex(benchmark::State& state) {
     });
 }
 
-/// A ring of the thread that makes it. A message lies in the completion that MSG_RING makes on the receiver's ring.
-class MessageRing {
+/// A message lies in the completion that MSG_RING makes on the receiver's ring.
+class MessageRing : private RawRing {
 public:
-    MessageRing() {
-        require(io_uring_queue_init(entries, &ring_, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN));
-        if (const int result = io_uring_register_ring_fd(&ring_); result < 0) {
-            io_uring_queue_exit(&ring_);
-            require(result);
-        }
-    }
-    MessageRing(const MessageRing&) = delete;
-    MessageRing& operator=(const MessageRing&) = delete;
-    ~MessageRing() { io_uring_queue_exit(&ring_); }
+    MessageRing() : RawRing(entries) {}
 
-    [[nodiscard]] int fd() const noexcept { return ring_.ring_fd; }
+    using RawRing::fd;
 
     void send(int receiver, Message message) {
         prepare(receiver, message);
-        require(io_uring_submit(&ring_));
+        require(io_uring_submit(get()));
     }
 
     Message receive() {
         io_uring_cqe* cqe = nullptr;
         int result = -EINTR;
         while (result == -EINTR) {
-            result = io_uring_wait_cqe(&ring_, &cqe);
+            result = io_uring_wait_cqe(get(), &cqe);
         }
         require(result);
         const Message message{static_cast<Tag>(cqe->res), cqe->user_data};
         require(cqe->res);  // The send's own completion, which comes where it failed only.
-        io_uring_cqe_seen(&ring_, cqe);
+        io_uring_cqe_seen(get(), cqe);
         return message;
     }
 
     /// Both in one system call, but for a signal in between.
     Message send_and_receive(int receiver, Message message) {
         prepare(receiver, message);
-        if (const int result = io_uring_submit_and_wait(&ring_, 1); result != -EINTR) {
-            require(result);
-        }
+        submit_and_wait();
         return receive();
     }
 
 private:
     static constexpr unsigned entries = 8;
 
-    static void require(int result) {
-        if (result < 0) {
-            throw std::system_error(-result, std::system_category(), "raw io_uring");
-        }
-    }
-
     void prepare(int receiver, Message message) noexcept {
-        io_uring_sqe* sqe = io_uring_get_sqe(&ring_);  // Never full: each send is submitted.
+        io_uring_sqe* sqe = io_uring_get_sqe(get());  // Never full: each send is submitted.
         io_uring_prep_msg_ring(sqe, receiver, static_cast<unsigned>(message.tag), message.value, 0);
         sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     }
-
-    io_uring ring_{};
 };
 
 /// For a thread of its own: tells its ring's descriptor, or why there is none. What fails later ends the program.

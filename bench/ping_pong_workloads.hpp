@@ -77,13 +77,6 @@ private:
     std::uint64_t sum_ = 0;
 };
 
-// Where the threads of every variant run.
-inline unsigned client_cpu() {
-    return nth_cpu(0);
-}
-inline unsigned responder_cpu() {
-    return nth_cpu(1);
-}
 /// one_way_many_sources: the target, then the sources; two CPUs for all of them.
 inline std::array<unsigned, 1 + sources> target_and_source_cpus() {
     std::array<unsigned, 1 + sources> cpus{};

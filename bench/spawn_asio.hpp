@@ -32,21 +32,6 @@ template <class Executor>
     co_return value;
 }
 
-/// Runs one coroutine to its end on a fresh-started loop, on the calling thread.
-template <class T>
-T run_on(asio::io_context& loop, Coroutine<T> coroutine) {
-    std::optional<T> result;
-    asio::co_spawn(loop, std::move(coroutine), [&](std::exception_ptr error, T value) {
-        if (error) {
-            std::rethrow_exception(error);
-        }
-        result = std::move(value);
-    });
-    loop.restart();
-    loop.run();
-    return *std::move(result);
-}
-
 inline void spawn_join_local(benchmark::State& state) {
     const PinnedScope pinned(nth_cpu(0));
     asio::io_context loop(1);

@@ -37,6 +37,14 @@ inline unsigned nth_cpu(std::size_t n) {
     return cpus[n];
 }
 
+// Where the threads of every variant run, where there are two: one asks, the other one answers.
+inline unsigned client_cpu() {
+    return nth_cpu(0);
+}
+inline unsigned responder_cpu() {
+    return nth_cpu(1);
+}
+
 /// Keeps the calling thread on one CPU until the end of the scope, then gives it back what it had.
 class PinnedScope {
 public:

@@ -2,8 +2,10 @@
 // Asio's coroutines on an io_context that one thread runs.
 #pragma once
 
+#include <exception>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "support/affinity.hpp"
 #include "support/asio.hpp"
@@ -49,5 +51,20 @@ private:
     asio::executor_work_guard<LoopExecutor> guard_{loop_.get_executor()};
     std::thread thread_;
 };
+
+/// Runs one coroutine to its end on a fresh-started loop, on the calling thread.
+template <class T>
+T run_on(asio::io_context& loop, Coroutine<T> coroutine) {
+    std::optional<T> result;
+    asio::co_spawn(loop, std::move(coroutine), [&](std::exception_ptr error, T value) {
+        if (error) {
+            std::rethrow_exception(error);
+        }
+        result = std::move(value);
+    });
+    loop.restart();
+    loop.run();
+    return *std::move(result);
+}
 
 }  // namespace bench

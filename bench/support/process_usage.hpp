@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
+#include <exception>
 #include <fstream>
 #include <stdexcept>
 #include <string>
@@ -56,6 +58,18 @@ inline std::string run_self(const std::string& argument) {
         throw std::runtime_error("the measuring process failed: " + output);
     }
     return output;
+}
+
+/// What run_self() starts: prints the figure alone, or what went wrong. Returns the status of the process.
+template <class Measure>
+int print_figure(Measure measure) {
+    try {
+        std::printf("%.1f\n", measure());
+        return 0;
+    } catch (const std::exception& error) {
+        std::printf("%s\n", error.what());
+        return 1;
+    }
 }
 
 }  // namespace bench

@@ -37,4 +37,17 @@ inline void add(const std::string& name, void (*workload)(benchmark::State&, spa
     }
 }
 
+/// A figure that is no time: it is reported as a counter, whose name says the unit.
+template <class Measure>
+void add_figure(const std::string& name, const char* counter, Measure measure) {
+    add_benchmark(name,
+                  [counter, measure](benchmark::State& state) {
+                      for (auto _ : state) {
+                          state.counters[counter] = measure();
+                      }
+                  })
+        ->Iterations(1)
+        ->Repetitions(3);
+}
+
 }  // namespace bench
