@@ -5,9 +5,9 @@
 usage: scripts/bench_table.py FILE.json...
 
 Benchmarks are named workload/runtime. A figure is the median of its repetitions; "of Asio" is that median over the best
-median of the workload's Asio variants, in the same run; a target that spargio_io_uring or spargio_2 has is shown with
-whether it was reached, and with the ratio where that is to something else. A missed target is no error. A benchmark that
-failed, or a file without benchmarks, is: exit status 1.
+median of the workload's Asio variants, in the same run; a target that spargio, or the variant of it that a workload is
+about, has is shown with whether it was reached, and with the ratio where that is to something else. A missed target is no
+error. A benchmark that failed, or a file without benchmarks, is: exit status 1.
 """
 import json
 import re
@@ -18,7 +18,7 @@ from statistics import median
 # What spargio (in the variant that a workload has of these) should reach: a ratio to the best of the runtimes whose names
 # start so (in small letters), a ratio to the ideal, which on two CPUs is half of what one thread takes without a runtime,
 # or a bound in the workload's own unit.
-SUBJECTS = ("spargio_io_uring", "spargio_2")
+SUBJECTS = ("spargio_io_uring", "spargio_2", "spargio_lane", "spargio")
 TARGETS = {
     "spawn_join_local": [("of Asio", 0.30), ("ns", 50)],
     "spawn_join_foreign": [("of Asio", 0.30)],
@@ -37,6 +37,15 @@ TARGETS = {
     "requests_at_once_skewed": [("of ideal", 1.02)],
     "requests_in_turn_skewed": [("of ideal", 1.10)],
     "spawn_many": [("of spargio_1", 1.00)],
+    "disk_read_rtt_4k": [("of raw_liburing", 1.03), ("of asio_random_access_file", 0.75)],
+    "disk_read_4k_qd32": [
+        ("of raw_liburing", 1.03),
+        ("of asio_random_access_file", 0.55),
+        ("of asio_32_files", 0.85),
+    ],
+    "sleep_fire": [("of Asio", 0.40), ("ns", 600)],
+    "sleep_cancel": [("of Asio", 0.40), ("ns", 200)],
+    "pending_sleep_bytes": [("bytes", 250)],
 }
 # Counters that are the figure, in place of the time.
 COUNTERS = ("bytes", "percent")
