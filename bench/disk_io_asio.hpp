@@ -19,8 +19,7 @@
 #include "support/asio_pair.hpp"
 
 #if !defined(ASIO_HAS_IO_URING_AS_DEFAULT)
-#error \
-    "Asio's files are twice as slow beside an epoll loop: ASIO_HAS_IO_URING and ASIO_DISABLE_EPOLL (bench/README.md)."
+#error "Asio's files are slow beside an epoll loop: define ASIO_HAS_IO_URING and ASIO_DISABLE_EPOLL (bench/README.md)."
 #endif
 
 namespace bench::asio_disk_io {
