@@ -167,13 +167,13 @@ bool GroupState::may_end() noexcept {
     return core_->closing() || (here != nullptr && here->core->closing());
 }
 
-/// We hold the wait, so the task does not go on, and the group stays, until finish_cancel().
+/// We hold the wait, so the task does not go on until finish_cancel(), and its reference keeps the group.
 void cancel_group(Wait* base, TaskHeader* root) noexcept {
     auto* wait = static_cast<GroupWait*>(base);
     if (wait->awaits == GroupWait::For::ChildrenAndBody) {
-        wait->group.stop_all();
+        wait->group->stop_all();
     } else {
-        wait->group.request_stop();
+        wait->group->request_stop();
     }
     if (root->stop.finish_cancel()) {
         schedule(root);

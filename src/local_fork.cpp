@@ -66,6 +66,10 @@ void fire_deadline(TimerNode* timer, Shard& here) noexcept {
     if (child->stop.stop_requested()) {
         return;
     }
+    if (!child->begun) {
+        here.timers.insert(timer);  // It gets its first step. There is room: the timer was there just now.
+        return;
+    }
     timed.fired = true;
     request_task_stop(child);
     if (here.unpublished != nullptr) {

@@ -61,10 +61,12 @@ void run_stop(WorkItem* item, Shard* here) noexcept {
     }
 }
 
-/// The task goes on where its shard is, or, if it may run anywhere, here.
+/// The task goes on where its shard is, or, if it may run anywhere, here; inside a step, on whichever is free.
 void schedule_waiter(TaskHeader* root, Shard& here) noexcept {
     const Executor* last = root->owner.executor;
-    if (last == &here || (root->kind == TaskKind::Stealable && last->core == here.core)) {
+    if (here.within_step) {
+        schedule(root);
+    } else if (last == &here || (root->kind == TaskKind::Stealable && last->core == here.core)) {
         schedule_here(root, here);
     } else {
         schedule(root);
@@ -82,6 +84,7 @@ Operation::Operation(Executor* of, PrepareFn prepare_entry, AgainFn again_after)
 
 bool operation_suspend(Operation& operation, TaskHeader* root) noexcept {
     Shard& there = shard_of(operation);
+    SPARGIO_CHECK(operation.root == nullptr, "this operation was awaited already: it runs once");
     auto& here = static_cast<Shard&>(*root->owner.executor);
     operation.root = root;
     list_before_suspending(root);

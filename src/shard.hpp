@@ -70,6 +70,7 @@ public:
     TaskHeader* next = nullptr;    // Set in a step, to run as soon as it has ended. Nobody else sees it.
     Mailbox mailbox;               // But for what its sources call.
     Lane* unpublished = nullptr;   // The lanes that hold staged messages of this shard.
+    bool within_step = false;      // Completions are reaped inside a step, which may go on for long.
     bool bells_to_settle = false;  // A bell was rung since the last flush().
     std::size_t events_in_step = 0;
     std::uint64_t spare_references = 0;  // To the core; see core_acquire().

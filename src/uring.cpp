@@ -113,6 +113,9 @@ std::optional<BuildFailure> Uring::create(const RuntimeOptions& options, const U
     if (mask.ext_arg) {
         uring->ring_.features &= ~IORING_FEAT_EXT_ARG;  // liburing then submits a timeout with each wait.
     }
+    if (mask.cqe_skip) {
+        uring->ring_.features &= ~IORING_FEAT_CQE_SKIP;
+    }
     report.registered_ring_fd = !mask.registered_ring_fd && io_uring_register_ring_fd(&uring->ring_) == 1;
     std::uint32_t result = 0;
     if (const int failed = uring->prove(result)) {

@@ -52,6 +52,12 @@ public:
         return ring_.sq.sqe_tail - position >= unsubmitted();
     }
 
+    /// The flag of an entry whose success need not be told; 0 before 5.17, where it would make the entry an invalid
+    /// one.
+    [[nodiscard]] std::uint8_t skip_success() const noexcept {
+        return (ring_.features & IORING_FEAT_CQE_SKIP) != 0 ? IOSQE_CQE_SKIP_SUCCESS : 0;
+    }
+
     /// Hands prepared entries to the kernel. A short count or -EAGAIN, -EBUSY, -EINTR leaves the rest prepared.
     int submit() noexcept;
     /// The same, and blocks until there is a completion or the span is over (-ETIME).

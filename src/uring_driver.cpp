@@ -64,6 +64,7 @@ bool UringDriver::has_completions() const noexcept {
 }
 
 void UringDriver::poll() noexcept {
+    polling_ = true;
     if (uring_->unsubmitted() != 0) {
         static_cast<void>(uring_->submit());  // What the kernel does not take now stays prepared for the next turn.
     }
@@ -77,7 +78,15 @@ void UringDriver::poll() noexcept {
     if (operations_.waiting()) {
         operations_.fill();
         static_cast<void>(uring_->submit());
+        reap();
     }
+    polling_ = false;
+}
+
+void UringDriver::poll_within_step() noexcept {
+    shard_.within_step = true;
+    poll();
+    shard_.within_step = false;
 }
 
 void UringDriver::wait(clock::time_point deadline) noexcept {
@@ -116,9 +125,9 @@ void UringDriver::ring(Shard& target) noexcept {
     }
     const unsigned position = uring_->last_position();
     static_cast<void>(uring_->submit());
-    if (uring_->unsubmitted() != 0 || uring_->ready() != 0) {
+    if (!polling_ && (uring_->unsubmitted() != 0 || uring_->ready() != 0)) {
         // Refused for now, or it may have failed. The step that rings can be long, and the target sleeps meanwhile.
-        poll();
+        poll_within_step();
     }
     if (!sqpoll_ && !uring_->has_taken(position)) {
         // Refused again.
@@ -130,18 +139,17 @@ void UringDriver::ring(Shard& target) noexcept {
 }
 
 void UringDriver::settle() noexcept {
-    poll();
+    poll_within_step();
     while (uring_->unsubmitted() != 0 || bells_in_flight_ != 0) {  // A submission thread may take its time.
         std::this_thread::yield();
-        poll();
+        poll_within_step();
     }
-    reap();
 }
 
 void UringDriver::end_operations() noexcept {
     operations_.cancel_all();
     poll();
-    while (!operations_.none_in_ring()) {
+    while (!operations_.none_in_ring() || operations_.waiting()) {
         wait(clock::now() + std::chrono::milliseconds(10));
     }
 }
@@ -176,7 +184,7 @@ void UringDriver::reap() noexcept {
 
 void UringDriver::on_completion(const io_uring_cqe& cqe) noexcept {
     if (UringOperations::is_operation(cqe.user_data)) {
-        operations_.on_completion(cqe.user_data, cqe.res);
+        operations_.on_completion(cqe);
         return;
     }
     switch (cqe.user_data & user_data::kind_mask) {

@@ -41,6 +41,8 @@ public:
     void close() noexcept override;
 
 private:
+    /// poll(), but not out of the shard's loop: what ends now must not count on being seen soon.
+    void poll_within_step() noexcept;
     void reap() noexcept;
     void on_completion(const io_uring_cqe& cqe) noexcept;
     void arm_event() noexcept;
@@ -53,6 +55,7 @@ private:
     const bool sqpoll_;
     int event_ = -1;  // The eventfd, or -1. Constant once the shard runs.
     bool event_armed_ = false;
+    bool polling_ = false;  // A bell rung by what a completion brings about leaves the rest to the poll it came from.
     bool overflow_seen_ = false;
     bool closed_ = false;
     std::uint32_t bells_in_flight_ =

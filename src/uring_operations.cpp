@@ -43,8 +43,9 @@ void UringOperations::put(Operation& operation, io_uring_sqe* sqe) noexcept {
     if (UringFaults* faults = uring_faults.load(std::memory_order_acquire)) {
         faults->on_prepare(*sqe);
     }
-    // An attempt has one completion, which ends it.
-    sqe->flags &= static_cast<__u8>(~(IOSQE_CQE_SKIP_SUCCESS | IOSQE_IO_LINK | IOSQE_IO_HARDLINK));
+    // An attempt has one completion, which ends it, and holds up nothing behind it: cancellations and bells are there.
+    sqe->flags &= static_cast<__u8>(
+        ~(IOSQE_CQE_SKIP_SUCCESS | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_IO_DRAIN | IOSQE_BUFFER_SELECT));
     sqe->user_data = reinterpret_cast<std::uintptr_t>(&operation);
     operation.state = Operation::State::InRing;
     in_ring_.push_back(operation);
@@ -55,7 +56,7 @@ void UringOperations::put_cancel(Operation& operation, io_uring_sqe* sqe) noexce
     sqe->opcode = IORING_OP_ASYNC_CANCEL;
     sqe->fd = -1;
     sqe->addr = reinterpret_cast<std::uintptr_t>(&operation);
-    sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+    sqe->flags = uring_.skip_success();
     sqe->user_data = user_data::nothing;  // Whether it found the operation, the operation's own completion tells.
     in_ring_.remove(operation);
     operation.cancel_sent = true;
@@ -70,18 +71,21 @@ void UringOperations::cancel(Operation& operation) noexcept {
         stop_after_end(operation, shard_);
         return;
     }
-    io_uring_sqe* sqe = operation.cancel_sent ? nullptr : uring_.next_sqe();
-    if (sqe != nullptr) {
+    if (!operation.cancel_sent) {
+        io_uring_sqe* sqe = uring_.next_sqe();
+        if (sqe == nullptr) {
+            stops_.push_back(static_cast<OperationStop*>(&operation));
+            return;
+        }
         put_cancel(operation, sqe);
-    } else if (!operation.cancel_sent) {
-        stops_.push_back(static_cast<OperationStop*>(&operation));
-        return;
     }
     finish_stop(operation, shard_);
 }
 
-void UringOperations::on_completion(std::uint64_t user_data, int result) noexcept {
-    auto& operation = *reinterpret_cast<Operation*>(static_cast<std::uintptr_t>(user_data));
+void UringOperations::on_completion(const io_uring_cqe& cqe) noexcept {
+    SPARGIO_CHECK((cqe.flags & IORING_CQE_F_MORE) == 0, "NativeLane::submit(): a request with several completions");
+    int result = cqe.res;
+    auto& operation = *reinterpret_cast<Operation*>(static_cast<std::uintptr_t>(cqe.user_data));
     if (UringFaults* faults = uring_faults.load(std::memory_order_acquire)) {
         result = faults->on_result(operation.opcode, result);
     }
@@ -99,23 +103,26 @@ void UringOperations::on_completion(std::uint64_t user_data, int result) noexcep
 
 void UringOperations::fill() noexcept {
     // Stops first: each of them makes room.
+    WorkList held;
     while (!stops_.empty()) {
-        io_uring_sqe* sqe = uring_.next_sqe();
-        if (sqe == nullptr) {
-            return;
-        }
         auto& operation = static_cast<Operation&>(*static_cast<OperationStop*>(stops_.pop_front()));
-        if (operation.state == Operation::State::InRing && !operation.cancel_sent) {
-            put_cancel(operation, sqe);
-        } else {
-            sqe->flags = IOSQE_CQE_SKIP_SUCCESS;  // A NOP: the entry cannot be given back.
-            sqe->user_data = user_data::nothing;
-        }
         if (operation.state == Operation::State::Ended) {
             stop_after_end(operation, shard_);
-        } else {
-            finish_stop(operation, shard_);
+            continue;
         }
+        io_uring_sqe* sqe = operation.cancel_sent ? nullptr : uring_.next_sqe();
+        if (sqe != nullptr) {
+            put_cancel(operation, sqe);
+        }
+        if (operation.cancel_sent) {
+            finish_stop(operation, shard_);
+        } else {
+            held.push_back(static_cast<OperationStop*>(&operation));
+        }
+    }
+    stops_ = held;
+    if (!stops_.empty()) {
+        return;
     }
     while (ending_ && in_ring_.front() != nullptr) {
         io_uring_sqe* sqe = uring_.next_sqe();

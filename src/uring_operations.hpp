@@ -30,7 +30,7 @@ public:
     void begin(Operation& operation) noexcept;
     /// A stop that holds the operation, which has not ended: cancels it, and lets go of it, perhaps later.
     void cancel(Operation& operation) noexcept;
-    void on_completion(std::uint64_t user_data, int result) noexcept;
+    void on_completion(const io_uring_cqe& cqe) noexcept;
 
     /// Something waits for room.
     [[nodiscard]] bool waiting() const noexcept {

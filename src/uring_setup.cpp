@@ -63,6 +63,7 @@ UringMask UringMask::from_environment() {
         mask.msg_ring |= name == "msg_ring";
         mask.send_msg_ring |= name == "send_msg_ring";
         mask.ext_arg |= name == "ext_arg";
+        mask.cqe_skip |= name == "cqe_skip";
     }
     return mask;
 }

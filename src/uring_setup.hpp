@@ -22,6 +22,7 @@ struct UringMask {
     bool msg_ring = false;
     bool send_msg_ring = false;
     bool ext_arg = false;
+    bool cqe_skip = false;
 
     [[nodiscard]] static UringMask from_environment();
 };

@@ -133,7 +133,12 @@ void Shard::fire_timers() noexcept {
         return;
     }
     const auto now = timer_now();
-    while (TimerNode* timer = timers.pop_due(now)) {
+    // One that is put back is for the next turn.
+    for (auto left = timers.size(); left != 0; --left) {
+        TimerNode* timer = timers.pop_due(now);
+        if (timer == nullptr) {
+            return;
+        }
         counters.timers_fired.add();
         if (timer->fire != nullptr) {
             timer->fire(timer, *this);

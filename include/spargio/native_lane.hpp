@@ -22,8 +22,8 @@ namespace spargio {
 /// value, cheap to copy, usable from any task on any shard of any runtime; every member is const. It keeps no runtime
 /// running.
 ///
-/// **Where.** An operation runs on the ring of shard(), whoever awaits it. Awaited on that shard it costs no
-/// synchronisation, and it is submitted with all the others when the shard's turn ends; from another one, a message
+/// **Where.** An operation runs on the ring of shard(), whoever awaits it. Awaited on that shard it concerns
+/// no other thread, and it is submitted with all the others when the shard's turn ends; from another one, a message
 /// there and a wake back. The awaiting task resumes where it may run: a pinned one on its own shard.
 ///
 /// **Errors** are errno values of the system category, and `RuntimeError::Closed` when the lane's runtime was shut
@@ -110,11 +110,12 @@ public:
     ///     auto statx_of = [&](io_uring_sqe* sqe) { io_uring_prep_statx(sqe, AT_FDCWD, path, 0, STATX_SIZE, &buffer);
     ///     }; auto result = co_await lane.submit(statx_of);
     ///
-    /// One entry, one completion: no multishot, no zero-copy send, no links and no IOSQE_CQE_SKIP_SUCCESS (those flags
-    /// are taken out). A descriptor that it opens and nobody takes, since the task was destroyed by a shutdown, stays
-    /// open. (Name a lambda that captures, as here: GCC 12 destroys one inside a co_await twice.)
-    template <std::invocable<io_uring_sqe*> Prepare>
-    requires std::copy_constructible<Prepare>
+    /// One entry, one completion: no multishot, no zero-copy send (checked), and no IOSQE_CQE_SKIP_SUCCESS, links,
+    /// drain or buffer selection (those flags are taken out). A descriptor that it opens and nobody takes, since the
+    /// task was destroyed by a shutdown, stays open. (Name a lambda that captures, as here: GCC 12 destroys one inside
+    /// a co_await twice.)
+    template <std::move_constructible Prepare>
+    requires std::invocable<Prepare&, io_uring_sqe*>
     [[nodiscard("co_await it")]] detail::SubmitAwaiter<Prepare> submit(Prepare prepare) const {
         return detail::SubmitAwaiter<Prepare>(core_, executor(), std::move(prepare));
     }

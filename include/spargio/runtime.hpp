@@ -38,7 +38,8 @@ public:
     /// blocking jobs that run are waited for; the rings are closed. Idempotent; concurrent calls wait for the first. On
     /// one of its own threads (shard or blocking pool) it starts the shutdown and returns, and a helper thread does the
     /// rest after the step. In a child after fork() it does nothing: the threads are not there. On a shard of
-    /// another runtime it waits like any thread, so two runtimes whose tasks shut each other down wait for ever.
+    /// another runtime it waits like any thread, so two runtimes whose tasks shut each other down wait for ever, and so
+    /// does a shard that shuts down a runtime with a task that awaits an operation on that very shard's ring.
     void shutdown();
 
 private:

@@ -87,8 +87,8 @@ public:
         return JoinHandle<SpawnValue<F>>(header, id);
     }
 
-    /// Not in this version: RuntimeError::UnsupportedBackend, InvalidShard for an unknown shard, Closed after the
-    /// shutdown.
+    /// Reads, writes and other requests on the ring of a shard. UnsupportedBackend on the queue backend, InvalidShard
+    /// for an unknown shard, Closed after the shutdown.
     [[nodiscard]] Result<NativeLane> native_lane(ShardId shard) const;
 
     /// Totals since the build and gauges of now; takes no lock, allocates one vector.

@@ -148,6 +148,9 @@ auto with_group(F body) -> Task<detail::GroupBodyValue<F>> {
     detail::GroupBodyAwaiter all(*group.state_, runs[0]);
     co_await all;
     co_await group.join();
+    if (runs[0]->outcome == detail::Outcome::Exception) [[unlikely]] {
+        std::rethrow_exception(detail::take_exception(runs[0]));  // Another task, in join() too, was told of it.
+    }
     if constexpr (!std::is_void_v<detail::GroupBodyValue<F>>) {
         co_return detail::take_forked<detail::GroupBodyValue<F>>(runs[0]);
     }

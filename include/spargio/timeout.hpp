@@ -59,8 +59,9 @@ Task<Result<T>> run_limited(std::chrono::nanoseconds limit, Task<T> task) {
 ///
 /// A value that is there wins: that of a task that ended before the deadline's stop reached it; and, where T is a
 /// Result itself, also one that has a value after the stop, such as a read that was completed while it was cancelled.
-/// All else that a task gives after that stop counts as timed_out. An exception is rethrown, whenever it comes; only a
-/// std::system_error with operation_canceled, after the deadline's stop, is its effect, and gives timed_out.
+/// All else that a task gives after that stop counts as timed_out: a task whose value must not be lost gives a Result.
+/// An exception is rethrown, whenever it comes; only a std::system_error with operation_canceled, after the deadline's
+/// stop, is its effect, and gives timed_out.
 ///
 /// A stop of the caller reaches `task`; if it came before the deadline, what `task` makes of it is given as it is.
 /// Durations are clamped, never overflow. With zero or less, `task` still gets its first step, and if it ends in that,

@@ -60,6 +60,21 @@ TEST_F(NativeLaneStopTest, EndsAnOperationInTheKernelFromEveryShard) {
     EXPECT_EQ(read(pipe_.reader.get(), &left, 1), 1) << "what came after the stop is for the next reader";
 }
 
+/// Kernels before 5.17 refuse an entry whose success need not be told; also a cancellation.
+TEST_F(NativeLaneStopTest, EndsAnOperationOfAnOldKernel) {
+    const Environment mask("SPARGIO_URING_DISABLE", "msg_ring,cqe_skip");
+    Runtime old = builder(1).build();
+    const auto handle = old.handle();
+    const auto lane = handle.native_lane(0).value();
+    auto reading = handle.spawn_pinned(0, read_one(lane, pipe_.reader.get()));
+    auto left = handle.spawn_pinned(0, read_one(lane, pipe_.reader.get()));
+    wait_until_pending(handle, 2);
+    reading.request_stop();
+    EXPECT_EQ(reading.get(), std::errc::operation_canceled);
+    old.shutdown();
+    EXPECT_TRUE(left.done());
+}
+
 TEST_F(NativeLaneStopTest, WhatBeginsAfterAStopIsNotSubmitted) {
     ASSERT_EQ(write(pipe_.writer.get(), "x", 1), 1);
     Event stopped;

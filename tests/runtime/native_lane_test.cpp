@@ -249,8 +249,14 @@ TEST_F(NativeLaneTest, AnOperationOfOnesOwn) {
                           EXPECT_EQ(failed.error(), std::errc::no_such_file_or_directory);
                           auto never_told = [](io_uring_sqe* sqe) {
                               io_uring_prep_nop(sqe);
-                              sqe->flags |= IOSQE_CQE_SKIP_SUCCESS | IOSQE_IO_LINK;
+                              sqe->flags |= IOSQE_CQE_SKIP_SUCCESS | IOSQE_IO_LINK | IOSQE_IO_DRAIN;
                           };
+                          auto owns = [buffer = std::make_unique<std::byte[]>(4), fd](io_uring_sqe* sqe) {
+                              io_uring_prep_read(sqe, fd, buffer.get(), 4, 0);
+                          };
+                          auto&& reading = lane_.submit(std::move(owns));
+                          const auto owned = co_await reading;
+                          EXPECT_EQ(owned.value(), 4);
                           const auto told = co_await lane_.submit(never_told);
                           EXPECT_EQ(told.value(), 0);
                       })

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
@@ -310,6 +311,26 @@ TEST_P(Timeout, RacesWithEndsAndStops) {
         }
     }
     EXPECT_EQ(handle.stats_snapshot().tasks_live, 0U);
+}
+
+// Also where the step is put off: many tasks of the shard come first, and the deadline with them.
+TEST_P(Timeout, OfNothingLeavesTheFirstStep) {
+    Runtime one = runtime(1);
+    std::vector<JoinHandle<int>> tasks;
+    const auto again_and_again = [](int rounds) -> Task<int> {
+        int in_time = 0;
+        for (int i = 0; i < rounds; ++i) {
+            const auto value = co_await timeout(std::chrono::seconds(0), at_once(1));
+            in_time += value.value_or(0);
+        }
+        co_return in_time;
+    };
+    for (int i = 0; i < 100; ++i) {
+        tasks.push_back(one.handle().spawn_pinned(0, again_and_again(200)));
+    }
+    for (auto& task : tasks) {
+        EXPECT_EQ(task.get(), 200);
+    }
 }
 
 }  // namespace

@@ -135,7 +135,7 @@ TEST(RuntimeOptions, AShardSpinsOnlyWhereItCanHaveACpuOfItsOwn) {
 
     RuntimeOptions usual;
     ASSERT_FALSE(complete_options(usual));
-    EXPECT_EQ(usual.idle_spin, microseconds(usable_cpus() > 1 ? 20 : 0));
+    EXPECT_EQ(usual.idle_spin, microseconds(usable_cpus() > 1 ? 50 : 0));
 }
 
 TEST(RuntimeOptions, NamedCpusCountInPlaceOfTheCallersMask) {
@@ -149,8 +149,8 @@ TEST(RuntimeOptions, NamedCpusCountInPlaceOfTheCallersMask) {
         EXPECT_FALSE(complete_options(options));
         return *options.idle_spin;
     };
-    EXPECT_EQ(spin_of(1, {1}), microseconds(20));
-    EXPECT_EQ(spin_of(2, {1, 0}), microseconds(20));
+    EXPECT_EQ(spin_of(1, {1}), microseconds(50));
+    EXPECT_EQ(spin_of(2, {1, 0}), microseconds(50));
     EXPECT_EQ(spin_of(2, {1}), microseconds(0)) << "two shards on one CPU";
     EXPECT_EQ(spin_of(2, {1, 1}), microseconds(0));
     microseconds on_one_cpu{};
@@ -161,7 +161,7 @@ TEST(RuntimeOptions, NamedCpusCountInPlaceOfTheCallersMask) {
         ASSERT_EQ(pthread_setaffinity_np(pthread_self(), sizeof first, &first), 0);
         on_one_cpu = spin_of(1, {1});
     }).join();
-    EXPECT_EQ(on_one_cpu, microseconds(20)) << "the shard leaves the CPU of the thread that builds";
+    EXPECT_EQ(on_one_cpu, microseconds(50)) << "the shard leaves the CPU of the thread that builds";
 }
 
 TEST(RuntimeOptions, ACpuOfTheSubmissionThreadImpliesItsIdleTime) {

@@ -33,7 +33,8 @@ using testing::StartsWith;
 /// The flags of a mask, in the order of its members.
 std::vector<bool> bits(const UringMask& mask) {
     return {mask.single_issuer, mask.defer_taskrun,      mask.coop_taskrun, mask.taskrun_flag,  mask.submit_all,
-            mask.no_sqarray,    mask.registered_ring_fd, mask.msg_ring,     mask.send_msg_ring, mask.ext_arg};
+            mask.no_sqarray,    mask.registered_ring_fd, mask.msg_ring,     mask.send_msg_ring, mask.ext_arg,
+            mask.cqe_skip};
 }
 
 std::vector<bool> parsed(const std::string& names) {
@@ -42,9 +43,9 @@ std::vector<bool> parsed(const std::string& names) {
 }
 
 TEST(UringMask, KnowsEachFeatureByItsName) {
-    const std::vector<std::string> names{"single_issuer", "defer_taskrun", "coop_taskrun",       "taskrun_flag",
-                                         "submit_all",    "no_sqarray",    "registered_ring_fd", "msg_ring",
-                                         "send_msg_ring", "ext_arg"};
+    const std::vector<std::string> names{
+        "single_issuer",      "defer_taskrun", "coop_taskrun",  "taskrun_flag", "submit_all", "no_sqarray",
+        "registered_ring_fd", "msg_ring",      "send_msg_ring", "ext_arg",      "cqe_skip"};
     std::string all;
     for (std::size_t i = 0; i < names.size(); ++i) {
         std::vector<bool> expected(names.size());

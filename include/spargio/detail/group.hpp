@@ -32,16 +32,7 @@ void cancel_group(Wait* base, TaskHeader* root) noexcept;
 /// Who waits for the children that this is the wait of; null if nobody does.
 [[nodiscard]] TaskHeader* group_waiter(const ForkWait& wait) noexcept;
 
-/// A task's wait for a group; lives in the awaiter.
-struct GroupWait : Wait {
-    enum class For : bool { Children, ChildrenAndBody };
-
-    GroupWait(GroupState& of, For all) noexcept : Wait(&cancel_group), group(of), awaits(all) {}
-
-    GroupState& group;
-    const For awaits;
-    TaskHeader* root = nullptr;
-};
+struct GroupWait;
 
 /// The state of a group: apart from the TaskGroup, since a shutdown may destroy that before its children. Counted: by
 /// the TaskGroup, by each child until it has ended, and by calls that may be the last to know of it.
@@ -131,8 +122,21 @@ public:
     GroupRef& operator=(const GroupRef&) = delete;
     ~GroupRef() { state_.release(); }
 
+    GroupState* operator->() const noexcept { return &state_; }
+
 private:
     GroupState& state_;
+};
+
+/// A task's wait for a group; lives in the awaiter.
+struct GroupWait : Wait {
+    enum class For : bool { Children, ChildrenAndBody };
+
+    GroupWait(GroupState& of, For all) noexcept : Wait(&cancel_group), group(of), awaits(all) {}
+
+    const GroupRef group;  // A canceller that holds the wait may come when the TaskGroup and all children are gone.
+    const For awaits;
+    TaskHeader* root = nullptr;
 };
 
 /// What a group's stop does to a child.
@@ -171,8 +175,8 @@ public:
     template <class P>
     SPARGIO_AWAIT_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) {
         TaskHeader* root = header_of(frame)->root();
-        wait_.group.check_runtime(root);
-        return wait_.group.suspend(wait_, root);
+        wait_.group->check_runtime(root);
+        return wait_.group->suspend(wait_, root);
     }
     static void await_resume() noexcept {}
 
@@ -190,7 +194,7 @@ public:
     [[nodiscard]] static bool await_ready() noexcept { return false; }
     template <class P>
     SPARGIO_AWAIT_NOINLINE void await_suspend(std::coroutine_handle<P> frame) noexcept {
-        wait_.group.run_body(wait_, body_, header_of(frame)->root());
+        wait_.group->run_body(wait_, body_, header_of(frame)->root());
     }
     static void await_resume() noexcept {}
 
