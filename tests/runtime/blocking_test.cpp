@@ -296,23 +296,27 @@ TEST_P(Blocking, IdleThreadsEndAfterAWhile) {
 
 /// A thread-local object of a job's, as a connection may be: its end needs a shard.
 struct NeedsTheShardAtItsEnd {
-    explicit NeedsTheShardAtItsEnd(RuntimeHandle used, Event& ending) : handle(std::move(used)), ends(ending) {}
+    NeedsTheShardAtItsEnd(RuntimeHandle used, Event& ending, Event& served)
+        : handle(std::move(used)), ends(ending), was_served(served) {}
     NeedsTheShardAtItsEnd(const NeedsTheShardAtItsEnd&) = delete;
     NeedsTheShardAtItsEnd& operator=(const NeedsTheShardAtItsEnd&) = delete;
     ~NeedsTheShardAtItsEnd() {
         ends.set();
         handle.spawn_pinned(0, [] {}).get();
+        was_served.set();
     }
     RuntimeHandle handle;
     Event& ends;
+    Event& was_served;
 };
 
 TEST_P(Blocking, ASpawnNeverWaitsForTheEndOfAThread) {
     Watchdog watchdog("ends of blocking threads");
     Event ends;
+    Event served;
     auto one = builder(1).blocking_threads(2).build();
     const auto handle = one.handle();
-    handle.spawn_blocking([&] { thread_local const NeedsTheShardAtItsEnd kept(handle, ends); }).get();
+    handle.spawn_blocking([&] { thread_local const NeedsTheShardAtItsEnd kept(handle, ends, served); }).get();
     one.block_on([&]() -> Task<> {
         ends.wait();  // The thread has left, and waits for this shard.
         auto job = handle.spawn_blocking([] { return 1; });
@@ -320,6 +324,7 @@ TEST_P(Blocking, ASpawnNeverWaitsForTheEndOfAThread) {
         const int given = co_await std::move(job);
         EXPECT_EQ(given, 1);
     });
+    served.wait();  // By a runtime that has not begun to end.
 }
 
 TEST_P(Blocking, JobsMayUseTheRuntime) {
