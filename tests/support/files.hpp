@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,7 +46,7 @@ private:
 
 /// A file without a name, with this content.
 [[nodiscard]] inline Descriptor file_of(std::string_view content = {}) {
-    std::string name = "/tmp/spargio-test-XXXXXX";
+    std::string name = (std::filesystem::temp_directory_path() / "spargio-test-XXXXXX").string();
     Descriptor file(mkostemp(name.data(), O_CLOEXEC));
     if (file.get() < 0) {
         throw std::system_error(errno, std::system_category(), "mkostemp");
