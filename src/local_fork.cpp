@@ -70,6 +70,7 @@ void fire_deadline(TimerNode* timer, Shard& here) noexcept {
         here.timers.insert(timer);  // It gets its first step. There is room: the timer was there just now.
         return;
     }
+    here.counters.timers_fired.add();
     timed.fired = true;
     request_task_stop(child);
     if (here.unpublished != nullptr) {

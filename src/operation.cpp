@@ -64,9 +64,8 @@ void run_stop(WorkItem* item, Shard* here) noexcept {
 /// The task goes on where its shard is, or, if it may run anywhere, here; inside a step, on whichever is free.
 void schedule_waiter(TaskHeader* root, Shard& here) noexcept {
     const Executor* last = root->owner.executor;
-    if (here.within_step) {
-        schedule(root);
-    } else if (last == &here || (root->kind == TaskKind::Stealable && last->core == here.core)) {
+    const bool may_run_here = last == &here || (root->kind == TaskKind::Stealable && last->core == here.core);
+    if (may_run_here && !here.within_step) {
         schedule_here(root, here);
     } else {
         schedule(root);

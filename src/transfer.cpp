@@ -13,12 +13,9 @@ namespace spargio::detail {
 
 namespace {
 
-constexpr std::size_t kLongestTransfer = 0x7ffff000;
-constexpr std::uint64_t kCurrentPosition = ~std::uint64_t{0};
-
 void prepare_transfer(Operation& operation, io_uring_sqe* sqe) noexcept {
     auto& transfer = static_cast<Transfer&>(operation);
-    const auto length = static_cast<unsigned>(std::min(transfer.left, kLongestTransfer));
+    const auto length = static_cast<unsigned>(std::min(transfer.left, Transfer::longest));
     if (transfer.polling) {
         io_uring_prep_poll_add(sqe, transfer.fd, transfer.kind == Transfer::Kind::Read ? POLLIN : POLLOUT);
         return;
@@ -59,7 +56,7 @@ bool attempt_again(Operation& operation, int result) noexcept {
     const auto count = static_cast<std::size_t>(result);
     transfer.bytes += count;
     transfer.left -= count;
-    if (transfer.offset != kCurrentPosition) {
+    if (transfer.offset != Transfer::current_position) {
         transfer.offset += count;
     }
     return transfer.left != 0;

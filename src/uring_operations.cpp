@@ -110,7 +110,8 @@ void UringOperations::fill() noexcept {
             stop_after_end(operation, shard_);
             continue;
         }
-        io_uring_sqe* sqe = operation.cancel_sent ? nullptr : uring_.next_sqe();
+        // One refusal is enough: each question is a system call.
+        io_uring_sqe* sqe = !operation.cancel_sent && held.empty() ? uring_.next_sqe() : nullptr;
         if (sqe != nullptr) {
             put_cancel(operation, sqe);
         }

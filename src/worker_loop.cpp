@@ -139,11 +139,11 @@ void Shard::fire_timers() noexcept {
         if (timer == nullptr) {
             return;
         }
-        counters.timers_fired.add();
         if (timer->fire != nullptr) {
             timer->fire(timer, *this);
             continue;
         }
+        counters.timers_fired.add();
         if (TaskHeader* root = end_wait(static_cast<SleepWait*>(timer))) {
             schedule_here(root, *this);
         }

@@ -44,7 +44,7 @@ class NativeLane {
 public:
     /// As an offset: the descriptor's own position, as for pipes and sockets. For a file, operations that use it at the
     /// same time have no order.
-    static constexpr std::uint64_t current_position = ~std::uint64_t{0};
+    static constexpr std::uint64_t current_position = detail::Transfer::current_position;
 
     [[nodiscard]] ShardId shard() const noexcept { return shard_; }
 

@@ -45,6 +45,9 @@ private:
 struct Transfer : Operation {
     enum class Kind : std::uint8_t { Read, Write, Sync, DataSync };
 
+    static constexpr std::uint64_t current_position = ~std::uint64_t{0};  // An offset.
+    static constexpr std::size_t longest = 0x7ffff000;                    // MAX_RW_COUNT: read(2).
+
     Transfer(Executor* of, Kind what, int descriptor, std::uint64_t from, std::byte* first, std::size_t length,
              bool all) noexcept;
 
@@ -134,7 +137,7 @@ public:
     ReadBytesAwaiter(const CoreRef& core, Executor* of, int fd, std::uint64_t offset, std::size_t length) noexcept
         : TransferAwaiter(core, of, Transfer::Kind::Read, fd, offset, nullptr, 0, false) {
         try {
-            bytes_.resize(length < longest_transfer ? length : longest_transfer);
+            bytes_.resize(length < Transfer::longest ? length : Transfer::longest);
             transfer_.bytes = bytes_.data();
             transfer_.left = bytes_.size();
         } catch (const std::exception&) {  // No memory, or more than a vector may have.
@@ -154,8 +157,6 @@ public:
     }
 
 private:
-    static constexpr std::size_t longest_transfer = 0x7ffff000;  // MAX_RW_COUNT: read(2).
-
     std::vector<std::byte> bytes_;
     bool no_memory_ = false;
 };
