@@ -297,7 +297,7 @@ TEST_P(StructureShutdown, AnUnjoinedGroupIsNoFailure) {
 TEST_P(StructureShutdown, StopsNobody) {
     for (const auto placement : {TaskPlacement::pinned(0), TaskPlacement::stealable()}) {
         EndLog log;
-        Latch inside(2);
+        Latch inside(3);  // The job among them: one that has not begun is dropped.
         bool joiner_was_there = false;
         auto one = runtime(1);
         const auto sleeps = [&]() -> Task<> {
@@ -306,6 +306,7 @@ TEST_P(StructureShutdown, StopsNobody) {
             static_cast<void>(co_await sleep_for(never));
         };
         const auto job = [&] {
+            inside.arrive();
             while (log.size() == 0) {
                 std::this_thread::yield();
             }
