@@ -18,17 +18,30 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-class IdleRuntime : public BackendTest {};
+class IdleRuntime : public BackendTest {
+protected:
+    /// The CPU time of the process in the quietest of three windows, for a second each: what else the machine does makes
+    /// a window dearer (a shard that is moved to another CPU in its wake), never cheaper. A shard that spins or wakes for
+    /// nothing does so in all of them.
+    [[nodiscard]] static std::chrono::nanoseconds idle_cpu_time() {
+        auto least = std::chrono::nanoseconds::max();
+        for (int window = 0; window < 3 && least >= bound; ++window) {
+            const auto before = cpu_time();
+            std::this_thread::sleep_for(std::chrono::seconds(1));
+            least = std::min<std::chrono::nanoseconds>(least, cpu_time() - before);
+        }
+        return least;
+    }
+
+    static constexpr auto bound = milliseconds(sanitized ? 50 : 10);
+};
 
 TEST_P(IdleRuntime, UsesNoCpuAndAnswersWithinAMillisecond) {
     const auto runtime = this->runtime(4);
     for (ShardId shard = 0; shard < 4; ++shard) {
         finish_step(runtime.handle(), shard);
     }
-    const auto before = cpu_time();
-    std::this_thread::sleep_for(std::chrono::seconds(2));
-    const auto used = cpu_time() - before;
-    EXPECT_LT(used, milliseconds(sanitized ? 100 : 20));
+    EXPECT_LT(idle_cpu_time(), bound);
 
     std::vector<microseconds> answers;
     for (int round = 0; round < 31; ++round) {
@@ -62,9 +75,7 @@ TEST_P(IdleRuntime, UsesNoCpuWhileTasksWaitForMessages) {
         }
     };
     handle.spawn_pinned(0, play()).get();
-    const auto before = cpu_time();
-    std::this_thread::sleep_for(std::chrono::seconds(2));
-    EXPECT_LT(cpu_time() - before, milliseconds(sanitized ? 100 : 20));
+    EXPECT_LT(idle_cpu_time(), bound);
     handle.spawn_pinned(0, play()).get();
     EXPECT_EQ(handle.stats_snapshot().late_wakes, 0U);
 }
@@ -92,17 +103,14 @@ TEST_P(IdleRuntime, WithASleepingTaskUsesNoCpu) {
         sleepers.push_back(runtime.handle().spawn_pinned(shard, sleep_for_ever()));
         finish_step(runtime.handle(), shard);
     }
-    const auto before = cpu_time();
-    std::this_thread::sleep_for(std::chrono::seconds(1));
-    EXPECT_LT(cpu_time() - before, milliseconds(sanitized ? 50 : 10));
-    const auto asked = steady_clock::now();
+    EXPECT_LT(idle_cpu_time(), bound);
+    const NoLateWakes all_woken(runtime.handle());
     for (auto& sleeper : sleepers) {
         sleeper.request_stop();
     }
     for (auto& sleeper : sleepers) {
         sleeper.get();
     }
-    EXPECT_LT(steady_clock::now() - asked, milliseconds(400)) << "only the safety timeout woke them";
 }
 
 SPARGIO_ON_BOTH_BACKENDS(IdleRuntime);
