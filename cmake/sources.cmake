@@ -5,6 +5,9 @@
 
 set(spargio_sources
     src/blocking_pool.cpp
+    src/boundary_call.cpp
+    src/boundary_channel.cpp
+    src/boundary_receive.cpp
     src/capabilities.cpp
     src/cpu_count.cpp
     src/error.cpp
@@ -19,6 +22,7 @@ set(spargio_sources
     src/operation.cpp
     src/queue_driver.cpp
     src/receipts.cpp
+    src/revocable_wait.cpp
     src/runtime.cpp
     src/runtime_builder.cpp
     src/runtime_core.cpp
@@ -35,6 +39,7 @@ set(spargio_sources
     src/task_group.cpp
     src/task_header.cpp
     src/task_step.cpp
+    src/thread_spin.cpp
     src/transfer.cpp
     src/uring.cpp
     src/uring_driver.cpp
@@ -44,9 +49,15 @@ set(spargio_sources
 
 set(spargio_headers
     include/spargio/backend.hpp
+    include/spargio/boundary.hpp
+    include/spargio/boundary_stats.hpp
     include/spargio/capabilities.hpp
     include/spargio/config.hpp
     include/spargio/detail/atomic.hpp
+    include/spargio/detail/boundary_call.hpp
+    include/spargio/detail/boundary_channel.hpp
+    include/spargio/detail/boundary_ends.hpp
+    include/spargio/detail/boundary_operations.hpp
     include/spargio/detail/core_ref.hpp
     include/spargio/detail/event_wait.hpp
     include/spargio/detail/fork.hpp
@@ -60,6 +71,7 @@ set(spargio_headers
     include/spargio/detail/park_state.hpp
     include/spargio/detail/result_slot.hpp
     include/spargio/detail/result_storage.hpp
+    include/spargio/detail/revocable_wait.hpp
     include/spargio/detail/seams.hpp
     include/spargio/detail/send.hpp
     include/spargio/detail/shard_wait.hpp

@@ -18,14 +18,14 @@ DETAIL = "include/spargio/detail/"
 # high as what it defines or uses: the functions that a low header only declares may be defined by the machine.
 LAYERS = [
     # Words, errors and plain values.
-    (0, "", PUBLIC, "backend capabilities config error event placement result shard_id stats version"),
+    (0, "", PUBLIC, "backend boundary_stats capabilities config error event placement result shard_id stats version"),
     (0, "", DETAIL, "atomic result_storage seams"),
     (0, "", "src/", "capabilities.cpp common_capabilities.hpp cpu_count.hpp cpu_count.cpp error.cpp runtime_options.hpp"),
     (0, "", "src/", "runtime_options.cpp stats.cpp"),
     # Structures: each is understood, and tested, by itself.
-    (1, "", DETAIL, "core_ref frame_pool inbox park_state stop_link timer_queue work_item"),
-    (1, "", "src/", "adaptive_spin.hpp counter.hpp dirty_set.hpp frame_cache.hpp frame_pool.cpp futex.hpp mpsc_ring.hpp"),
-    (1, "", "src/", "shutdown_sync.hpp spsc_ring.hpp steal_deque.hpp steal_queue.hpp stop_link.hpp stop_link.cpp threads.hpp"),
+    (1, "", DETAIL, "boundary_call boundary_channel core_ref frame_pool inbox park_state revocable_wait stop_link timer_queue work_item"),
+    (1, "", "src/", "adaptive_mutex.hpp adaptive_spin.hpp counter.hpp dirty_set.hpp frame_cache.hpp frame_pool.cpp futex.hpp mpsc_ring.hpp"),
+    (1, "", "src/", "shutdown_sync.hpp spsc_ring.hpp steal_deque.hpp steal_queue.hpp stop_link.hpp stop_link.cpp thread_spin.hpp thread_spin.cpp threads.hpp"),
     # Tasks on one side, the kernel's ring on the other.
     (2, "task", PUBLIC, "spawnable task"),
     (2, "task", DETAIL, "event_wait fork forked_tasks group join local_fork operation result_slot shard_wait sleep_wait"),
@@ -37,13 +37,17 @@ LAYERS = [
     (3, "", "src/", "uring_driver.hpp uring_driver.cpp runtime_core.hpp runtime_core.cpp scheduler.hpp"),
     (3, "", "src/", "fork.cpp local_fork.cpp shard.hpp shard_wait.hpp shard_wait.cpp idle.cpp join.cpp shutdown.cpp steal.cpp"),
     (3, "", "src/", "operation.hpp operation.cpp task_header.cpp task_step.cpp uring_operations.hpp uring_operations.cpp"),
-    (3, "", "src/", "worker_loop.cpp"),
+    (3, "", "src/", "revocable_wait.cpp worker_loop.cpp"),
     # What a user holds.
     (4, "", PUBLIC, "fork_join join_handle message native_lane run runtime runtime_builder"),
     (4, "", PUBLIC, "runtime_handle shard_ctx task_group this_task time timeout when_all when_any without_stop"),
     (4, "", DETAIL, "send submit transfer"),
     (4, "", "src/", "group.cpp message.cpp runtime.cpp runtime_builder.cpp scheduler.cpp send.cpp shard.cpp sleep.cpp task_group.cpp"),
     (4, "", "src/", "transfer.cpp"),
+    # The door for other threads: above all that it is made of.
+    (5, "", PUBLIC, "boundary"),
+    (5, "", DETAIL, "boundary_ends boundary_operations"),
+    (5, "", "src/", "boundary_call.cpp boundary_channel.hpp boundary_channel.cpp boundary_receive.cpp"),
     # All of it, and what needs another library.
     (6, "", PUBLIC, "fmt spargio"),
 ]

@@ -2,7 +2,9 @@
 // Waiting on a 32-bit word, and waking those who do (futex(2)).
 #pragma once
 
+#include <bit>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <ctime>
 
@@ -10,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "spargio/detail/atomic.hpp"
 #include "spargio/detail/seams.hpp"
 
 namespace spargio::detail {
@@ -21,6 +24,12 @@ inline timespec to_timespec(clock::time_point deadline) noexcept {
         since_boot = 0;
     }
     return timespec{static_cast<time_t>(since_boot / 1'000'000'000), static_cast<long>(since_boot % 1'000'000'000)};
+}
+
+/// The 32 bits of a word that hold its small states.
+inline const void* low_half(const atomic<std::uintptr_t>& word) noexcept {
+    const auto* bytes = reinterpret_cast<const std::byte*>(&word);
+    return std::endian::native == std::endian::little ? bytes : bytes + sizeof(std::uint32_t);
 }
 
 /// Sleeps while the word has that value, until the deadline (time_point::max(): none). Returns also for no reason: look

@@ -2,35 +2,21 @@
 // Joins: suspending, cancelling, blocking a thread, letting go.
 #include "spargio/detail/join.hpp"
 
-#include <bit>
 #include <stdexcept>
-#include <thread>
 
-#include "adaptive_spin.hpp"
 #include "futex.hpp"
 #include "scheduler.hpp"
 #include "shard.hpp"
 #include "spargio/detail/result_slot.hpp"
 #include "spargio/error.hpp"
+#include "thread_spin.hpp"
 
 namespace spargio::detail {
 
 namespace {
 
-std::chrono::nanoseconds foreign_spin() noexcept {
-    // On one CPU the task cannot end while we spin.
-    static const bool one_cpu = std::thread::hardware_concurrency() == 1;
-    return one_cpu ? std::chrono::nanoseconds::zero() : std::chrono::microseconds(20);
-}
-
-/// The 32 bits of the join word that hold its small states.
-const void* futex_of(const TaskHeader* task) noexcept {
-    const auto* word = reinterpret_cast<const std::byte*>(&task->join);
-    return std::endian::native == std::endian::little ? word : word + sizeof(std::uint32_t);
-}
-
 bool wait_on_thread(TaskHeader* task, clock::time_point deadline) noexcept {
-    thread_local AdaptiveSpin spin(foreign_spin());
+    AdaptiveSpin& spin = thread_spin();
     if (task->done() || spin.spin([task] { return task->done(); })) {
         return true;
     }
@@ -52,7 +38,7 @@ bool wait_on_thread(TaskHeader* task, clock::time_point deadline) noexcept {
             return !task->join.compare_exchange_strong(state, TaskHeader::join_running, std::memory_order_acq_rel,
                                                        std::memory_order_acquire);
         }
-        futex_wait(futex_of(task), static_cast<std::uint32_t>(TaskHeader::join_thread_waits), deadline);
+        futex_wait(low_half(task->join), static_cast<std::uint32_t>(TaskHeader::join_thread_waits), deadline);
     }
 }
 
@@ -130,7 +116,7 @@ bool join_block_for(TaskHeader* task, std::uint64_t runtime, std::chrono::nanose
 }
 
 void wake_joining_thread(const TaskHeader* task) noexcept {
-    futex_wake(futex_of(task));
+    futex_wake(low_half(task->join));
 }
 
 std::error_code refusal_of(const TaskHeader* task) noexcept {

@@ -14,13 +14,6 @@ namespace spargio {
 
 namespace detail {
 
-namespace {
-
-// A task that finds a message each time would never let others run.
-constexpr std::size_t kEventsPerStep = 256;
-
-}  // namespace
-
 Result<void> ticket_result(TicketState state) {
     switch (state) {
     case TicketState::Seen:
@@ -41,7 +34,7 @@ bool event_suspend(EventWait& wait, TaskHeader* root) {
         wait.error = std::errc::operation_canceled;
         return false;
     }
-    if (!here.mailbox.has_waiters() && here.events_in_step < kEventsPerStep) {
+    if (!here.mailbox.has_waiters() && here.events_in_step < Shard::events_per_step) {
         wait.count = here.mailbox.look_and_take(wait.into, wait.room);
         if (wait.count != 0) {
             here.events_in_step += wait.count;

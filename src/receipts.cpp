@@ -3,13 +3,21 @@
 #include "receipts.hpp"
 
 #include "futex.hpp"
-#include "scheduler.hpp"
 #include "spargio/detail/seams.hpp"
 
 namespace spargio::detail {
 
+namespace {
+
+bool revoke_ticket(RevocableWait& base) noexcept {
+    auto& wait = static_cast<TicketWait&>(base);
+    return wait.receipts->leave(wait);
+}
+
+}  // namespace
+
 TicketWait::TicketWait(Receipts* of, std::uint64_t upto) noexcept
-    : Wait(&cancel_ticket), receipts(of), position(upto) {}
+    : RevocableWait(&revoke_ticket), receipts(of), position(upto) {}
 
 TicketState Receipts::state(std::uint64_t position) const noexcept {
     if (seen_.load(std::memory_order_acquire) >= position) {
@@ -29,7 +37,7 @@ bool Receipts::enter(TicketWait& wait) noexcept {
         wait.state = TicketState::Seen;
     } else if (closed_.load(std::memory_order_relaxed)) {
         wait.state = TicketState::Closed;
-    } else if (wait.root != nullptr && !wait.root->stop.arm(&wait)) {
+    } else if (wait.root != nullptr && !arm_revocable(wait, wait.root)) {
         wait.state = TicketState::Canceled;
     } else {
         // Nearly always the last: messages are awaited in the order in which they are sent.
@@ -86,10 +94,7 @@ void Receipts::release(std::uint64_t upto, TicketState state) noexcept {
     while (tasks != nullptr) {
         TicketWait* wait = tasks;
         tasks = wait->after;
-        TaskHeader* root = wait->root;
-        if (root->stop.disarm(wait)) {
-            schedule(root);
-        }
+        end_revocable(*wait, wait->root);
     }
 }
 
@@ -99,15 +104,6 @@ void Receipts::close() noexcept {
         closed_.store(true, std::memory_order_release);
     }
     release(~std::uint64_t{0}, TicketState::Closed);
-}
-
-/// We hold the wait, so the task and its awaiter stay until finish_cancel().
-void cancel_ticket(Wait* base, TaskHeader* root) noexcept {
-    auto* wait = static_cast<TicketWait*>(base);
-    const bool taken_back = wait->receipts->leave(*wait);
-    if (root->stop.finish_cancel() || taken_back) {
-        schedule(root);
-    }
 }
 
 TicketState ticket_state(const Receipts* receipts, std::uint64_t position) noexcept {
@@ -120,13 +116,7 @@ bool ticket_suspend(TicketWait& wait, TaskHeader* root) noexcept {
         return false;
     }
     wait.root = root;
-    list_before_suspending(root);
-    root->awaits_completer = true;
-    if (wait.receipts->enter(wait)) {
-        return true;
-    }
-    root->awaits_completer = false;
-    return false;
+    return wait.receipts->enter(wait);
 }
 
 TicketState ticket_block(Receipts* receipts, std::uint64_t position, std::chrono::nanoseconds limit) noexcept {

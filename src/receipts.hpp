@@ -36,7 +36,7 @@ public:
     /// Any thread.
     [[nodiscard]] TicketState state(std::uint64_t position) const noexcept;
 
-    /// Enters the wait, and arms its task's stop link. False: there is nothing to wait for; the wait's state says why.
+    /// Enters the wait, and arms its task's stop word. False: there is nothing to wait for; the wait's state says why.
     [[nodiscard]] bool enter(TicketWait& wait) noexcept;
 
     /// Takes a wait back from the target. False: the target has taken it out already.
@@ -56,8 +56,5 @@ private:
     TicketWait* first_ = nullptr;
     TicketWait* last_ = nullptr;
 };
-
-/// Wait::CancelFn of a ticket.
-void cancel_ticket(Wait* base, TaskHeader* root) noexcept;
 
 }  // namespace spargio::detail

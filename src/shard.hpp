@@ -67,12 +67,12 @@ public:
 
     // The shard's thread.
     WorkList ready;
-    TaskHeader* next = nullptr;    // Set in a step, to run as soon as it has ended. Nobody else sees it.
-    Mailbox mailbox;               // But for what its sources call.
-    Lane* unpublished = nullptr;   // The lanes that hold staged messages of this shard.
-    bool within_step = false;      // Completions are reaped inside a step, which may go on for long.
-    bool bells_to_settle = false;  // A bell was rung since the last flush().
-    std::size_t events_in_step = 0;
+    TaskHeader* next = nullptr;          // Set in a step, to run as soon as it has ended. Nobody else sees it.
+    Mailbox mailbox;                     // But for what its sources call.
+    Lane* unpublished = nullptr;         // The lanes that hold staged messages of this shard.
+    bool within_step = false;            // Completions are reaped inside a step, which may go on for long.
+    bool bells_to_settle = false;        // A bell was rung since the last flush().
+    std::size_t events_in_step = 0;      // And requests of boundary channels.
     std::uint64_t spare_references = 0;  // To the core; see core_acquire().
     TimerQueue timers;
     LiveList pinned_live;
@@ -84,6 +84,9 @@ public:
     // Stealable tasks end on any shard, so their list has a lock; it is almost never contended.
     std::mutex stealable_live_mutex;
     LiveList stealable_live;
+
+    // A task that finds an event each time would never let others run.
+    static constexpr std::size_t events_per_step = 256;
 
     /// From the thread's start until its tasks are gone; the driver exists.
     void run() noexcept;

@@ -20,7 +20,8 @@ namespace spargio::detail {
 
 namespace {
 
-/// What a root waits for, if a join, a fork, a group or a ticket and nobody has come to end it; null otherwise.
+/// What a root waits for, if a join, a fork, a group, a ticket or the boundary, and nobody has come to end it; null
+/// otherwise.
 Wait* armed_wait(TaskHeader* root) noexcept {
     return root->awaits_completer ? root->stop.armed() : nullptr;
 }
@@ -40,8 +41,8 @@ bool ends_with_runtime(const TaskHeader* root, Wait* wait) noexcept {
     return wait->cancel == &cancel_fork || wait->cancel == &cancel_group || joins_own_runtime(root, wait);
 }
 
-/// Takes a root back from a child, or from a target shard, that need not end. False: the completer or a canceller has
-/// reached for it, and its wake is on the way.
+/// Takes a root back from a child, a target shard or a channel that need not end. False: the completer or a canceller
+/// has reached for it, and its wake is on the way.
 bool withdraw(TaskHeader* root, Wait* wait) noexcept {
     if (!root->stop.hold(wait)) {
         return false;
@@ -55,8 +56,8 @@ bool withdraw(TaskHeader* root, Wait* wait) noexcept {
         cancel_operation(wait, root);  // On a ring of another runtime; its completion is awaited.
         return false;
     } else {
-        auto* ticket = static_cast<TicketWait*>(wait);
-        taken_back = ticket->receipts->leave(*ticket);
+        auto* revocable = static_cast<RevocableWait*>(wait);
+        taken_back = revocable->revoke(*revocable);
     }
     const bool handed_over = root->stop.finish_cancel();
     return taken_back || handed_over;

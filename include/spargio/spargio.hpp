@@ -3,6 +3,8 @@
 #pragma once
 
 #include "spargio/backend.hpp"
+#include "spargio/boundary.hpp"
+#include "spargio/boundary_stats.hpp"
 #include "spargio/capabilities.hpp"
 #include "spargio/config.hpp"
 #include "spargio/error.hpp"

@@ -20,9 +20,9 @@ using std::chrono::steady_clock;
 
 class IdleRuntime : public BackendTest {
 protected:
-    /// The CPU time of the process in the quietest of three windows, for a second each: what else the machine does makes
-    /// a window dearer (a shard that is moved to another CPU in its wake), never cheaper. A shard that spins or wakes for
-    /// nothing does so in all of them.
+    /// The CPU time of the process in the quietest of three windows, for a second each: what else the machine does
+    /// makes a window dearer (a shard that is moved to another CPU in its wake), never cheaper. A shard that spins or
+    /// wakes for nothing does so in all of them.
     [[nodiscard]] static std::chrono::nanoseconds idle_cpu_time() {
         auto least = std::chrono::nanoseconds::max();
         for (int window = 0; window < 3 && least >= bound; ++window) {

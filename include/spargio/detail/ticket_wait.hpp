@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "spargio/detail/atomic.hpp"
-#include "spargio/detail/stop_link.hpp"
+#include "spargio/detail/revocable_wait.hpp"
 #include "spargio/detail/task_header.hpp"
 
 namespace spargio::detail {
@@ -23,7 +23,7 @@ enum class TicketState : std::uint8_t {
 
 /// A task's wait for one position of a lane, in the list of the lane's Receipts; lives in the awaiter. Or, with a null
 /// root, a thread's, on its stack.
-struct TicketWait : Wait {
+struct TicketWait : RevocableWait {
     TicketWait(Receipts* of, std::uint64_t upto) noexcept;
 
     Receipts* receipts;

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: MIT
+// What call(), call_with_timeout(), recv() and recv_timeout() return: to be awaited in a task, or got on a thread.
+#pragma once
+
+#include <chrono>
+#include <coroutine>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "spargio/config.hpp"
+#include "spargio/detail/boundary_ends.hpp"
+#include "spargio/error.hpp"
+#include "spargio/result.hpp"
+#include "spargio/task.hpp"
+#include "spargio/this_task.hpp"
+#include "spargio/timeout.hpp"
+
+namespace spargio::boundary {
+
+template <class Req, class Rep>
+class Request;
+
+}  // namespace spargio::boundary
+
+namespace spargio::detail {
+
+/// The reply of a call that has ended or was left.
+template <class Rep>
+[[nodiscard]] Result<Rep> reply_of(CallWithReply<Rep>& call) {
+    const CallEnd end = call_end(call);
+    if (end == CallEnd::Answered) [[likely]] {
+        return Result<Rep>(std::in_place, std::move(*call.reply));
+    }
+    return call_error(end);
+}
+
+/// Makes a call and puts it into the channel.
+template <class Req, class Rep>
+[[nodiscard]] Result<CallRef<Rep>> begin_call(Channel& channel, Req&& request, clock::time_point deadline,
+                                              bool may_wait_for_room) {
+    auto call = std::make_unique<Call<Req, Rep>>(&channel, deadline, std::move(request));
+    if (const auto error = enter_call(channel, *call, may_wait_for_room)) {
+        return error;
+    }
+    return CallRef<Rep>(call.release());
+}
+
+/// Waits for the end of a call that was begun.
+template <class Rep>
+class CallAwaiter {
+public:
+    explicit CallAwaiter(CallRef<Rep> call) noexcept : call_(std::move(call)), wait_(call_.get()) {}
+    CallAwaiter(const CallAwaiter&) = delete;
+    CallAwaiter& operator=(const CallAwaiter&) = delete;
+
+    [[nodiscard]] static bool await_ready() noexcept { return false; }
+    template <class P>
+    SPARGIO_AWAIT_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) noexcept {
+        return call_suspend(wait_, header_of(frame)->root());
+    }
+    [[nodiscard]] Result<Rep> await_resume() { return reply_of(*call_); }
+
+private:
+    CallRef<Rep> call_;
+    CallWait wait_;
+};
+
+/// Begins a call in the awaiting task, and waits for its end.
+template <class Req, class Rep>
+class NewCallAwaiter {
+public:
+    NewCallAwaiter(ClientEnd client, Req&& request, clock::time_point deadline)
+        : client_(std::move(client)), request_(std::move(request)), deadline_(deadline), wait_(nullptr) {}
+    NewCallAwaiter(const NewCallAwaiter&) = delete;
+    NewCallAwaiter& operator=(const NewCallAwaiter&) = delete;
+
+    [[nodiscard]] static bool await_ready() noexcept { return false; }
+    template <class P>
+    SPARGIO_AWAIT_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) {
+        TaskHeader* root = header_of(frame)->root();
+        if (root->stop.stop_requested()) {
+            error_ = BoundaryError::Canceled;
+            return false;
+        }
+        auto begun = begin_call<Req, Rep>(*client_, std::move(request_), deadline_, true);
+        if (!begun.has_value()) {
+            error_ = begun.error();
+            return false;
+        }
+        call_ = std::move(*begun);
+        wait_.call = call_.get();
+        return call_suspend(wait_, root);
+    }
+    [[nodiscard]] Result<Rep> await_resume() {
+        if (error_) {
+            return error_;
+        }
+        return reply_of(*call_);
+    }
+
+private:
+    ClientEnd client_;
+    Req request_;
+    clock::time_point deadline_;
+    std::error_code error_;
+    CallRef<Rep> call_;
+    CallWait wait_;
+};
+
+/// What a timeout() made of a boundary operation.
+template <class T>
+[[nodiscard]] Result<T> boundary_result(Result<Result<T>> limited) {
+    if (limited.has_value()) [[likely]] {
+        return std::move(*limited);
+    }
+    if (limited.error() == std::errc::timed_out) {
+        return BoundaryError::Timeout;
+    }
+    return limited.error();
+}
+
+/// The caller's side of a call with a deadline in a task: the shard's timer stops the wait, and so the call.
+template <class Req, class Rep>
+Task<Result<Rep>> await_call(ClientEnd client, Req request, clock::time_point deadline) {
+    NewCallAwaiter<Req, Rep> call(std::move(client), std::move(request), deadline);
+    co_return co_await call;
+}
+template <class Req, class Rep>
+Task<Result<Rep>> await_call_within(ClientEnd client, Req request, std::chrono::nanoseconds limit) {
+    auto reply =
+        co_await timeout(limit, await_call<Req, Rep>(std::move(client), std::move(request), deadline_in(limit)));
+    co_return boundary_result(std::move(reply));
+}
+
+/// On a thread.
+template <class Req, class Rep>
+[[nodiscard]] Result<Rep> block_on_new_call(Channel& channel, Req&& request, clock::time_point deadline) {
+    refuse_on_any_shard();
+    auto begun = begin_call<Req, Rep>(channel, std::move(request), deadline, true);
+    if (!begun.has_value()) {
+        return begun.error();
+    }
+    if (!block_on_call(**begun, deadline)) {
+        static_cast<void>(leave_call(**begun));
+    }
+    return reply_of(**begun);
+}
+
+/// Takes a request if one is there, or waits for one.
+class ReceiveAwaiter {
+public:
+    explicit ReceiveAwaiter(Channel& channel) noexcept : wait_(&channel) {}
+    ReceiveAwaiter(const ReceiveAwaiter&) = delete;
+    ReceiveAwaiter& operator=(const ReceiveAwaiter&) = delete;
+
+    [[nodiscard]] static bool await_ready() noexcept { return false; }
+    template <class P>
+    SPARGIO_AWAIT_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) noexcept {
+        return receive_suspend(wait_, header_of(frame)->root());
+    }
+    static void await_resume() noexcept {}
+
+    [[nodiscard]] ReceiveWait& wait() noexcept { return wait_; }
+
+private:
+    ReceiveWait wait_;
+};
+
+/// Waits for a request that has not expired when the task goes on with it.
+template <class Req, class Rep>
+Task<Result<boundary::Request<Req, Rep>>> await_request(ChannelRef channel, bool others_first) {
+    if (others_first) {
+        co_await yield();
+    }
+    for (;;) {
+        ReceiveAwaiter next(*channel);
+        co_await next;
+        if (next.wait().state != Receive::Taken) {
+            co_return receive_error(next.wait().state);
+        }
+        TakenCall<Req, Rep> call(next.wait().call);
+        if (!call->expired(timer_now())) {
+            co_return Result<boundary::Request<Req, Rep>>(std::in_place, std::move(call));
+        }
+    }
+}
+template <class Req, class Rep>
+Task<Result<boundary::Request<Req, Rep>>> await_request_within(ChannelRef channel, std::chrono::nanoseconds limit,
+                                                               bool others_first) {
+    auto request = co_await timeout(limit, await_request<Req, Rep>(std::move(channel), others_first));
+    co_return boundary_result(std::move(request));
+}
+
+/// Gives a request that is there at once, else waits in a task of its own.
+template <class Req, class Rep>
+class RequestAwaiter {
+public:
+    using Request = boundary::Request<Req, Rep>;
+
+    RequestAwaiter(Channel& channel, std::chrono::nanoseconds limit) noexcept : channel_(channel), limit_(limit) {}
+    RequestAwaiter(const RequestAwaiter&) = delete;
+    RequestAwaiter& operator=(const RequestAwaiter&) = delete;
+
+    [[nodiscard]] static bool await_ready() noexcept { return false; }
+    template <class P>
+    SPARGIO_AWAIT_NOINLINE std::coroutine_handle<> await_suspend(std::coroutine_handle<P> frame) {
+        TaskHeader* root = header_of(frame)->root();
+        CallHeader* call = nullptr;
+        state_ = try_receive_in(root, channel_, call);
+        if (state_ == Receive::Taken) {
+            taken_.emplace(call);
+        } else if (state_ == Receive::OthersFirst || (state_ == Receive::Nothing && limit_.count() > 0)) {
+            waits_.emplace(begin_waiting());
+            return waits_->await_suspend(frame);
+        }
+        return transfer(root, frame.address());
+    }
+    [[nodiscard]] Result<Request> await_resume() {
+        if (waits_) {
+            return waits_->await_resume();
+        }
+        if (taken_) {
+            return Result<Request>(std::in_place, std::move(*taken_));
+        }
+        return receive_error(state_);
+    }
+
+private:
+    [[nodiscard]] TaskAwaiter<Result<Request>> begin_waiting() const {
+        const bool others_first = state_ == Receive::OthersFirst;
+        auto task = limit_ == std::chrono::nanoseconds::max()
+                        ? await_request<Req, Rep>(ChannelRef(channel_), others_first)
+                        : await_request_within<Req, Rep>(ChannelRef(channel_), limit_, others_first);
+        return std::move(task).operator co_await();
+    }
+
+    Channel& channel_;
+    std::chrono::nanoseconds limit_;
+    Receive state_ = Receive::Waiting;
+    std::optional<TakenCall<Req, Rep>> taken_;
+    std::optional<TaskAwaiter<Result<Request>>> waits_;
+};
+
+}  // namespace spargio::detail
+
+namespace spargio::boundary {
+
+/// What Client::call() returns. Nothing happens before it is awaited or got, which is done once: it gives Result<Rep>.
+template <class Req, class Rep>
+class [[nodiscard("co_await it in a task, or call get() on a thread")]] CallOperation {
+public:
+    CallOperation(detail::ClientEnd client, Req && request)
+        : client_(std::move(client)), request_(std::move(request)) {}
+
+    /// The caller resumes where it may run: pinned tasks on their shard. BoundaryError::Canceled, which equals
+    /// std::errc::operation_canceled, if the task is stopped: the call is then cancelled.
+    [[nodiscard]] detail::NewCallAwaiter<Req, Rep> operator co_await() {
+        return detail::NewCallAwaiter<Req, Rep>(std::move(client_), std::move(request_),
+                                                detail::CallHeader::no_deadline);
+    }
+    /// Blocks the thread. Throws std::logic_error on a shard thread, of whichever runtime.
+    [[nodiscard]] Result<Rep> get() {
+        return detail::block_on_new_call<Req, Rep>(*client_, std::move(request_), detail::CallHeader::no_deadline);
+    }
+
+private:
+    detail::ClientEnd client_;
+    Req request_;
+};
+
+/// What Client::call_with_timeout() returns: the same with a deadline, which counts from when it is awaited or got.
+template <class Req, class Rep>
+class [[nodiscard("co_await it in a task, or call get() on a thread")]] TimedCallOperation {
+public:
+    TimedCallOperation(detail::ClientEnd client, Req && request, std::chrono::nanoseconds limit)
+        : client_(std::move(client)), request_(std::move(request)), limit_(limit) {}
+
+    [[nodiscard]] detail::TaskAwaiter<Result<Rep>> operator co_await() {
+        auto task = detail::await_call_within<Req, Rep>(std::move(client_), std::move(request_), limit_);
+        return std::move(task).operator co_await();
+    }
+    [[nodiscard]] Result<Rep> get() {
+        return detail::block_on_new_call<Req, Rep>(*client_, std::move(request_), detail::deadline_in(limit_));
+    }
+
+private:
+    detail::ClientEnd client_;
+    Req request_;
+    std::chrono::nanoseconds limit_;
+};
+
+/// What Server::recv() and recv_timeout() return: awaited or got once, it gives Result<Request>. The server stays where
+/// it is until then.
+template <class Req, class Rep>
+class [[nodiscard("co_await it in a task, or call get() on a thread")]] ReceiveOperation {
+public:
+    ReceiveOperation(detail::Channel & channel, std::chrono::nanoseconds limit) noexcept
+        : channel_(channel), limit_(limit) {}
+
+    /// As for calls. A request that came before the stop is given: it is not lost.
+    [[nodiscard]] detail::RequestAwaiter<Req, Rep> operator co_await() const noexcept {
+        return detail::RequestAwaiter<Req, Rep>(channel_, limit_);
+    }
+    [[nodiscard]] Result<Request<Req, Rep>> get() const {
+        detail::refuse_on_any_shard();
+        const auto deadline = detail::deadline_in(limit_);
+        for (;;) {
+            detail::CallHeader* call = nullptr;
+            const auto state = detail::receive_block(channel_, call, deadline);
+            if (state != detail::Receive::Taken) {
+                return detail::receive_error(state);
+            }
+            detail::TakenCall<Req, Rep> taken(call);
+            if (!taken->expired(detail::timer_now())) {
+                return Result<Request<Req, Rep>>(std::in_place, std::move(taken));
+            }
+        }
+    }
+
+private:
+    detail::Channel& channel_;
+    std::chrono::nanoseconds limit_;
+};
+
+}  // namespace spargio::boundary
