@@ -75,12 +75,14 @@ struct ResultStorage<T, false> {
     template <class... Args>
     explicit constexpr ResultStorage(std::in_place_t, Args&&... args) : value(std::forward<Args>(args)...) {}
 
-    explicit ResultStorage(ErrorWords words) noexcept : error(words) {}
+    explicit ResultStorage(ErrorWords words) noexcept : error(words) { set_unused(); }
 
     ResultStorage(const ResultStorage& other) noexcept(std::is_nothrow_copy_constructible_v<T>) requires copies
         : error(other.error) {
         if (error.empty()) {
             construct(other.value);
+        } else {
+            set_unused();
         }
     }
 
@@ -88,6 +90,8 @@ struct ResultStorage<T, false> {
         : error(other.error) {
         if (error.empty()) {
             construct(std::move(other.value));
+        } else {
+            set_unused();
         }
     }
 
@@ -104,6 +108,14 @@ struct ResultStorage<T, false> {
     ~ResultStorage() {
         if (error.empty()) {
             value.~T();
+        }
+    }
+
+    // Where GCC 12 does not see that only a value is destroyed, it warns that its words may be unset: in users' code,
+    // for a Result in a Result, which is what a timeout() gives.
+    void set_unused() noexcept {
+        if constexpr (sizeof(T) <= 64) {
+            __builtin_memset(static_cast<void*>(__builtin_addressof(value)), 0, sizeof(T));
         }
     }
 
