@@ -96,11 +96,14 @@ bool block_on_call(CallHeader& call, clock::time_point deadline) noexcept {
     if (call.is_done() || spin.spin([&call] { return call.is_done(); })) {
         return true;
     }
-    const auto asleep = clock::now();
+    clock::time_point asleep{};
     for (;;) {
         auto seen = call.word.load(std::memory_order_acquire);
         if (CallHeader::state_of(seen) == CallHeader::done) {
-            spin.slept(clock::now() - asleep);
+            if (asleep !=
+                clock::time_point()) {  // Else it came while the CPU was offered to others: no reason to spin.
+                spin.slept(clock::now() - asleep);
+            }
             return true;
         }
         if (CallHeader::state_of(seen) == CallHeader::idle) {
@@ -112,6 +115,9 @@ bool block_on_call(CallHeader& call, clock::time_point deadline) noexcept {
         }
         if (clock::now() >= due) {
             return false;
+        }
+        if (asleep == clock::time_point()) {
+            asleep = clock::now();
         }
         futex_wait(low_half(call.word), static_cast<std::uint32_t>(seen), due);
     }

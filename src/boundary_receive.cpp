@@ -41,6 +41,7 @@ Receive receive_block(Channel& channel, CallHeader*& call, clock::time_point dea
         AdaptiveSpin& spin = thread_spin();
         if (!spin.spin(is_woken)) {
             const auto asleep = clock::now();
+            bool has_slept = false;
             bool is_due = false;
             while (!is_woken()) {
                 if (!is_due && clock::now() >= due) {
@@ -51,9 +52,12 @@ Receive receive_block(Channel& channel, CallHeader*& call, clock::time_point dea
                     }
                 }
                 // Once it is due and somebody has reached for us, the wake comes at once.
+                has_slept = true;
                 futex_wait(&wait.woken, 0, is_due ? clock::time_point::max() : due);
             }
-            spin.slept(clock::now() - asleep);
+            if (has_slept) {
+                spin.slept(clock::now() - asleep);
+            }
         }
     }
     call = wait.call;

@@ -20,7 +20,7 @@ bool wait_on_thread(TaskHeader* task, clock::time_point deadline) noexcept {
     if (task->done() || spin.spin([task] { return task->done(); })) {
         return true;
     }
-    const auto asleep = clock::now();
+    clock::time_point asleep{};
     for (;;) {
         auto state = TaskHeader::join_running;
         if (task->join.compare_exchange_strong(state, TaskHeader::join_thread_waits, std::memory_order_acq_rel,
@@ -28,7 +28,10 @@ bool wait_on_thread(TaskHeader* task, clock::time_point deadline) noexcept {
             state = TaskHeader::join_thread_waits;
         }
         if (state == TaskHeader::join_done) {
-            spin.slept(clock::now() - asleep);
+            if (asleep !=
+                clock::time_point()) {  // Else it came while the CPU was offered to others: no reason to spin.
+                spin.slept(clock::now() - asleep);
+            }
             return true;
         }
         SPARGIO_CHECK(state == TaskHeader::join_thread_waits,
@@ -37,6 +40,9 @@ bool wait_on_thread(TaskHeader* task, clock::time_point deadline) noexcept {
             state = TaskHeader::join_thread_waits;
             return !task->join.compare_exchange_strong(state, TaskHeader::join_running, std::memory_order_acq_rel,
                                                        std::memory_order_acquire);
+        }
+        if (asleep == clock::time_point()) {
+            asleep = clock::now();
         }
         futex_wait(low_half(task->join), static_cast<std::uint32_t>(TaskHeader::join_thread_waits), deadline);
     }

@@ -13,7 +13,7 @@ namespace spargio::detail {
 namespace {
 
 constexpr unsigned kItemsPerTurn = 64;   // Then the inbox, completions and timers have their turn.
-constexpr unsigned kStealableEvery = 8;  // Of these, at least one is stealable.
+constexpr unsigned kStealableEvery = 8;  // Of these, at least one is stealable; and the inbox is looked at.
 // What is oldest in the deque waits for what is made on top of it, for ever if nobody steals and that never ends.
 // Rarely, since the oldest is the largest part of a tree, and each one begun early makes the tree wider.
 constexpr auto kOldestEvery = std::chrono::milliseconds(2);
@@ -62,6 +62,10 @@ void Shard::run_items() noexcept {
             return;
         }
         item->run(item, this);
+        // Where steps are long, what comes from outside should not wait for a whole turn of them.
+        if (turn % kStealableEvery == kStealableEvery - 1 && !inbox.empty()) {
+            inbox.take_all(ready);
+        }
     }
 }
 

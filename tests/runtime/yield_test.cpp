@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -158,6 +159,32 @@ TEST_P(Yield, TwoTasksThatYieldToEachOtherDoNotDelayAForeignSpawn) {
             task.get();
         }
     }
+}
+
+// Where steps are long, what comes from outside does not wait for a whole turn of 64 of them.
+TEST_P(Yield, WhatComesFromOutsideWaitsForAFewStepsOnly) {
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    std::uint64_t steps = 0;
+    std::uint64_t waited = 0;
+    const auto body = [&]() -> Task<> {
+        for (int round = 0; round < 100; ++round) {
+            for (int i = 0; i < round; ++i) {
+                co_await yield();
+            }
+            // In the middle of a step, and this step waits for the spawn to be accepted.
+            JoinHandle<std::uint64_t> spawned;
+            std::thread([&] { spawned = handle.spawn_pinned(0, [&steps] { return steps; }); }).join();
+            const std::uint64_t before = steps;
+            while (!spawned.done()) {
+                ++steps;
+                co_await yield();
+            }
+            waited = std::max(waited, co_await std::move(spawned) - before);
+        }
+    };
+    one.block_on(body());
+    EXPECT_LE(waited, 9U);  // The inbox is looked at after every eighth, and what is there goes behind who yields.
 }
 
 }  // namespace
