@@ -13,7 +13,7 @@ namespace {
 
 /// The caller goes. The state that it has left, or `done`.
 std::uintptr_t leave(CallHeader& call) noexcept {
-    const bool is_late = call.deadline != CallHeader::no_deadline && call.expired(timer_now());
+    const bool is_late = call.expired();
     const auto gone = is_late ? CallHeader::late : CallHeader::left;
     auto seen = call.word.load(std::memory_order_acquire);
     do {

@@ -91,6 +91,8 @@ struct CallHeader {
         return state == left || state == late;
     }
     [[nodiscard]] bool expired(clock::time_point now) const noexcept { return deadline <= now; }
+    /// Whether it has expired by now; without a deadline, the clock is not read.
+    [[nodiscard]] bool expired() const noexcept { return deadline != no_deadline && expired(timer_now()); }
 };
 
 /// The caller's part of it: a ticket needs to know the reply's type, not the request's.

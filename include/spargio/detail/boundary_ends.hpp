@@ -106,7 +106,7 @@ public:
         }
         call_->request.reset();
         if (!answered_) {
-            static_cast<void>(finish(call_->expired(timer_now()) ? CallEnd::TimedOut : CallEnd::Canceled));
+            static_cast<void>(finish(call_->expired() ? CallEnd::TimedOut : CallEnd::Canceled));
         }
         Channel* channel = call_->channel;
         release_call(*call_);

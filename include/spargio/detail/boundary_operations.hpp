@@ -181,7 +181,7 @@ Task<Result<boundary::Request<Req, Rep>>> await_request(ChannelRef channel, bool
             co_return receive_error(next.wait().state);
         }
         TakenCall<Req, Rep> call(next.wait().call);
-        if (!call->expired(timer_now())) {
+        if (!call->expired()) {
             co_return Result<boundary::Request<Req, Rep>>(std::in_place, std::move(call));
         }
     }
@@ -313,7 +313,7 @@ public:
                 return detail::receive_error(state);
             }
             detail::TakenCall<Req, Rep> taken(call);
-            if (!taken->expired(detail::timer_now())) {
+            if (!taken->expired()) {
                 return Result<Request<Req, Rep>>(std::in_place, std::move(taken));
             }
         }
