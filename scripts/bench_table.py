@@ -46,6 +46,9 @@ TARGETS = {
     "sleep_fire": [("of Asio", 0.40), ("ns", 600)],
     "sleep_cancel": [("of Asio", 0.40), ("ns", 200)],
     "pending_sleep_bytes": [("bytes", 250)],
+    "call_idle": [("of asio_post_future", 0.85)],
+    "call_back_to_back": [("of asio_post_future", 0.30)],
+    "call_in_flight_64": [("of asio_post_future", 0.40), ("ns", 250)],
 }
 # Counters that are the figure, in place of the time.
 COUNTERS = ("bytes", "percent")
