@@ -59,15 +59,15 @@ void settle_deadline(LocalFork& fork, TaskHeader*, Shard& here) noexcept {
     }
 }
 
-/// TimerNode::FireFn: the child has not ended. If a stop has reached it before, the deadline changes nothing.
-void fire_deadline(TimerNode* timer, Shard& here) noexcept {
-    auto& timed = static_cast<TimedFork&>(*timer);
+/// Alarm::FireFn: the child has not ended. If a stop has reached it before, the deadline changes nothing.
+void fire_deadline(Alarm& alarm, Shard& here) noexcept {
+    auto& timed = static_cast<TimedFork&>(alarm);
     TaskHeader* child = timed.children[0];
     if (child->stop.stop_requested()) {
         return;
     }
     if (!child->begun) {
-        here.timers.insert(timer);  // It gets its first step. There is room: the timer was there just now.
+        here.timers.insert(&alarm);  // It gets its first step. There is room: the timer was there just now.
         return;
     }
     here.counters.timers_fired.add();
@@ -113,7 +113,7 @@ void settle_at_end(LocalFork& fork, TaskHeader* child, Shard&) noexcept {
 }
 
 TimedFork::TimedFork(ForkedChildren child, std::chrono::nanoseconds limit) noexcept
-    : LocalFork(child, &settle_deadline), TimerNode(clock::time_point::max(), &fire_deadline) {
+    : LocalFork(child, &settle_deadline), Alarm(clock::time_point::max(), &fire_deadline) {
     const auto now = timer_now();
     if (limit < clock::time_point::max() - now) {
         due = now + limit;

@@ -4,7 +4,9 @@
 
 #include <bit>
 
+#include "scheduler.hpp"
 #include "shard.hpp"
+#include "shard_wait.hpp"
 
 namespace spargio::detail {
 
@@ -138,17 +140,16 @@ std::uint64_t Mailbox::foreign_accepted() const noexcept {
     return lane != nullptr ? lane->ring.reserved() : 0;
 }
 
-namespace {
-
-void leave_mailbox(ShardWait* wait, Shard& shard) noexcept {
-    shard.mailbox.remove_waiter(*static_cast<EventWait*>(wait));
+void run_event_stop(WorkItem* item, Shard* here) noexcept {
+    auto& wait = static_cast<EventWait&>(*item);
+    if (stop_came_first(wait, *here)) {
+        here->mailbox.remove_waiter(wait);
+        wait.error = std::errc::operation_canceled;
+    }
+    schedule_here(wait.root, *here);
 }
-
-}  // namespace
 
 EventWait::EventWait(Executor* of, Event* out, std::size_t most) noexcept
-    : ShardWait(&leave_mailbox), into(out), room(most) {
-    shard = of;
-}
+    : ShardWait(&run_event_stop), shard(of), into(out), room(most) {}
 
 }  // namespace spargio::detail

@@ -10,42 +10,38 @@ namespace spargio::detail {
 namespace {
 
 /// Wait::CancelFn: sends the wait itself as a message to the shard whose queue it is in.
-void cancel_wait(Wait* base, TaskHeader*) noexcept {
+void cancel_wait(Wait* base, TaskHeader* root) noexcept {
     auto* wait = static_cast<ShardWait*>(base);
-    auto& shard = static_cast<Shard&>(*wait->shard);
+    auto& shard = static_cast<Shard&>(*root->owner.executor);
     const CoreRef keep(shard.core);  // Once the message is there, the waiting task and its runtime may end.
     if (shard.inbox.push(wait) == Push::WasEmpty) {
         wake_shard(shard, shard_in(*keep));
     }
 }
 
-/// The message's arrival.
-void run_wait_message(WorkItem* item, Shard* shard) noexcept {
-    auto* wait = static_cast<ShardWait*>(item);
-    if (wait->root->stop.finish_cancel()) {
-        --shard->waits_handed_over;  // What was waited for came first: the wait ends as it would have.
-    } else {
-        wait->leave(wait, *shard);
-        wait->error = std::errc::operation_canceled;
-    }
-    schedule_here(wait->root, *shard);
-}
-
 }  // namespace
 
-ShardWait::ShardWait(LeaveFn fn) noexcept : Wait(&cancel_wait), WorkItem(&run_wait_message), leave(fn) {}
+ShardWait::ShardWait(RunFn on_stop) noexcept : Wait(&cancel_wait), WorkItem(on_stop) {}
+
+bool stop_came_first(ShardWait& wait, Shard& here) noexcept {
+    if (wait.root->stop.finish_cancel()) {
+        --here.waits_handed_over;  // The wait ends as it would have.
+        return false;
+    }
+    return true;
+}
 
 TaskHeader* end_wait(ShardWait* wait) noexcept {
     TaskHeader* root = wait->root;
     if (root->stop.disarm(wait)) {
         return root;
     }
-    ++static_cast<Shard&>(*wait->shard).waits_handed_over;
+    ++static_cast<Shard&>(*root->owner.executor).waits_handed_over;
     return nullptr;
 }
 
 bool is_wait_message(const WorkItem* item) noexcept {
-    return item->run == &run_wait_message;
+    return item->run == &run_sleep_stop || item->run == &run_event_stop;
 }
 
 }  // namespace spargio::detail

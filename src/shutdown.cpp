@@ -232,7 +232,7 @@ void Shard::end_waits() noexcept {
         ready.push_back(std::exchange(stolen_, nullptr));
     }
     while (TimerNode* timer = timers.pop()) {
-        if (timer->fire == nullptr) {
+        if (!timer->alarm) {
             static_cast<void>(end_wait(static_cast<SleepWait*>(timer)));
         }
     }

@@ -4,6 +4,7 @@
 
 #include "scheduler.hpp"
 #include "shard.hpp"
+#include "shard_wait.hpp"
 #include "spargio/detail/fork.hpp"
 #include "spargio/this_task.hpp"
 #include "spargio/time.hpp"
@@ -11,37 +12,37 @@
 
 namespace spargio::detail {
 
-namespace {
-
-void leave_timers(ShardWait* wait, Shard& shard) noexcept {
-    shard.timers.remove(static_cast<SleepWait*>(wait));
+void run_sleep_stop(WorkItem* item, Shard* here) noexcept {
+    auto& wait = static_cast<SleepWait&>(*item);
+    if (stop_came_first(wait, *here)) {
+        here->timers.remove(&wait);
+        wait.end = SleepWait::End::Stopped;
+    }
+    schedule_here(wait.root, *here);
 }
 
-}  // namespace
-
-SleepWait::SleepWait(clock::time_point due_at) noexcept : ShardWait(&leave_timers), TimerNode(due_at) {}
+SleepWait::SleepWait(clock::time_point due_at) noexcept : ShardWait(&run_sleep_stop), TimerNode(due_at) {}
 
 bool sleep_suspend(SleepWait& wait, TaskHeader* root) noexcept {
     if (root->stop.stop_requested()) {
-        wait.error = std::errc::operation_canceled;
+        wait.end = SleepWait::End::Stopped;
         return false;
     }
     if (wait.due <= timer_now()) {
         return false;
     }
     auto& shard = static_cast<Shard&>(*root->owner.executor);
-    wait.shard = &shard;
     wait.root = root;
     try {
         shard.timers.insert(&wait);
     } catch (const std::bad_alloc&) {
-        wait.error = std::errc::not_enough_memory;
+        wait.end = SleepWait::End::NoMemory;
         return false;
     }
     list_before_suspending(root);
     if (!root->stop.arm(&wait)) {
         shard.timers.remove(&wait);
-        wait.error = std::errc::operation_canceled;
+        wait.end = SleepWait::End::Stopped;
         return false;
     }
     return true;

@@ -143,8 +143,9 @@ void Shard::fire_timers() noexcept {
         if (timer == nullptr) {
             return;
         }
-        if (timer->fire != nullptr) {
-            timer->fire(timer, *this);
+        if (timer->alarm) {
+            auto& alarm = static_cast<Alarm&>(*timer);
+            alarm.fire(alarm, *this);
             continue;
         }
         counters.timers_fired.add();

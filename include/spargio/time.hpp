@@ -27,8 +27,13 @@ public:
         return sleep_suspend(wait_, header_of(frame)->root());
     }
     [[nodiscard]] Result<void> await_resume() const {
-        if (wait_.error != std::errc{}) {
-            return std::make_error_code(wait_.error);
+        switch (wait_.end) {
+        case SleepWait::End::Due:
+            return {};
+        case SleepWait::End::Stopped:
+            return std::make_error_code(std::errc::operation_canceled);
+        case SleepWait::End::NoMemory:
+            return std::make_error_code(std::errc::not_enough_memory);
         }
         return {};
     }

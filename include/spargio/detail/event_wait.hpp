@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <system_error>
 
 #include "spargio/detail/shard_wait.hpp"
 #include "spargio/event.hpp"
@@ -13,11 +14,13 @@ namespace spargio::detail {
 struct EventWait : ShardWait {
     EventWait(Executor* of, Event* out, std::size_t most) noexcept;
 
+    Executor* shard;  // Whose events.
     Event* into;
     std::size_t room;
     std::size_t count = 0;  // What was received.
     EventWait* before = nullptr;
     EventWait* after = nullptr;
+    std::errc error{};  // operation_canceled once a stop has ended it.
 };
 
 /// False: do not suspend; there are `count` events, or `error` is set. Throws std::logic_error when the task is not on

@@ -56,7 +56,7 @@ private:
 };
 
 /// One child and a deadline, after which the child is stopped.
-struct TimedFork : LocalFork, TimerNode {
+struct TimedFork : LocalFork, Alarm {
     TimedFork(ForkedChildren child, std::chrono::nanoseconds limit) noexcept;
 
     bool fired = false;  // The deadline came first: before the child's end, and before any other stop of it.

@@ -2,6 +2,8 @@
 // A task's sleep on a shard's timer queue.
 #pragma once
 
+#include <cstdint>
+
 #include "spargio/detail/seams.hpp"
 #include "spargio/detail/shard_wait.hpp"
 #include "spargio/detail/timer_queue.hpp"
@@ -11,9 +13,13 @@ namespace spargio::detail {
 /// On the timer queue of the shard that the task went to sleep on. Lives in the awaiter.
 struct SleepWait : ShardWait, TimerNode {
     explicit SleepWait(clock::time_point due_at) noexcept;
+
+    enum class End : std::uint8_t { Due, Stopped, NoMemory };
+
+    End end = End::Due;  // In the last bytes of TimerNode.
 };
 
-/// False: do not suspend; `error` says why, or there was nothing to wait for.
+/// False: do not suspend; `end` says why, or there was nothing to wait for.
 [[nodiscard]] bool sleep_suspend(SleepWait& wait, TaskHeader* root) noexcept;
 
 }  // namespace spargio::detail

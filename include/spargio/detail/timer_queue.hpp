@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "spargio/detail/seams.hpp"
@@ -13,16 +14,24 @@ class Shard;
 
 /// Lives in what waits for the deadline.
 struct TimerNode {
-    static constexpr std::size_t not_queued = ~std::size_t{0};
-    /// What the shard does when the deadline has come, and the node is out of the queue.
-    using FireFn = void (*)(TimerNode*, Shard&) noexcept;
+    static constexpr std::uint32_t not_queued = ~std::uint32_t{0};
 
-    explicit TimerNode(clock::time_point when, FireFn fn = nullptr) noexcept : fire(fn), due(when) {}
-
-    const FireFn fire;  // Null: a sleep.
+    explicit TimerNode(clock::time_point when, bool is_alarm = false) noexcept : due(when), alarm(is_alarm) {}
 
     clock::time_point due;
-    std::size_t index = not_queued;  // Where the heap has it.
+    // Small, since a million sleepers have a million of these.
+    std::uint32_t index = not_queued;  // Where the heap has it.
+    const bool alarm;                  // An Alarm; else a sleep.
+};
+
+/// A deadline of something else than a sleep.
+struct Alarm : TimerNode {
+    /// What the shard does when the deadline has come, and the node is out of the queue.
+    using FireFn = void (*)(Alarm&, Shard&) noexcept;
+
+    Alarm(clock::time_point when, FireFn fn) noexcept : TimerNode(when, true), fire(fn) {}
+
+    const FireFn fire;
 };
 
 /// Implicit 4-ary min-heap (Johnson, "Priority queues with update and finding minimum spanning trees", 1975): half as
@@ -83,7 +92,7 @@ private:
 
     void place(std::size_t index, const Entry& entry) noexcept {
         heap_[index] = entry;
-        entry.node->index = index;
+        entry.node->index = static_cast<std::uint32_t>(index);
     }
 
     void sift_up(std::size_t index) noexcept {
