@@ -211,6 +211,7 @@ TEST_F(NativeLaneStopTest, AShutdownEndsAThousandReads) {
         }
         const std::string bytes(20'000, 'w');
         ASSERT_EQ(write(pipe.writer.get(), bytes.data(), bytes.size()), 20'000);
+        watchdog_.progress("shutdown " + std::to_string(round));
     }
 }
 
