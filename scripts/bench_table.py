@@ -5,9 +5,9 @@
 usage: scripts/bench_table.py FILE.json...
 
 Benchmarks are named workload/runtime. A figure is the median of its repetitions; "of Asio" is that median over the best
-median of the workload's Asio variants, in the same run; a target that spargio, or the variant of it that a workload is
-about, has is shown with whether it was reached, and with the ratio where that is to something else. A missed target is no
-error. A benchmark that failed, or a file without benchmarks, is: exit status 1.
+median (the lowest; of rates the highest) of the workload's Asio variants, in the same run; a target that spargio, or the
+variant of it that a workload is about, has is shown with whether it was reached, and with the ratio where that is to
+something else. A missed target is no error. A benchmark that failed, or a file without benchmarks, is: exit status 1.
 """
 import json
 import re
@@ -50,10 +50,10 @@ TARGETS = {
     "call_back_to_back": [("of asio_post_future", 0.30)],
     "call_in_flight_64": [("of asio_post_future", 0.40), ("ns", 250)],
 }
-# Counters that are the figure, in place of the time.
-COUNTERS = ("bytes", "percent")
+# Counters that are the figure, in place of the time. Of a rate more is better.
+COUNTERS = ("bytes", "percent", "per_second")
 # Counters that are shown beside the figure: what parts of a batch took.
-PERCENTILES = ("p50_us", "p99_us")
+PERCENTILES = ("p50_us", "p95_us", "p99_us")
 NANOSECONDS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
 # What Google Benchmark adds to a name to say how it was run.
 HOW_IT_RAN = re.compile(r"^(manual_time|real_time|process_time|threads:.*|iterations:.*|repeats:.*|min_time:.*)$")
@@ -82,6 +82,8 @@ def show(value, unit):
         return f"{value:.2f} %"
     if unit == "bytes":
         return f"{value:.0f} B"
+    if unit == "per_second":
+        return f"{value:.0f} /s"
     if value < 100:
         return f"{value:.1f} ns"
     if value < 10_000:
@@ -95,9 +97,9 @@ def show_ratio(ratio):
     return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.3f}"
 
 
-def best_of(medians, prefix):
+def best_of(medians, prefix, best=min):
     """The fastest runtime whose name starts with `prefix`, or None."""
-    return min((runtime for runtime in medians if runtime.startswith(prefix)), key=medians.get, default=None)
+    return best((runtime for runtime in medians if runtime.startswith(prefix)), key=medians.get, default=None)
 
 
 def ratio_to(medians, runtime, other):
@@ -156,14 +158,15 @@ def print_workload(workload, figures):
     """figures: runtime -> ([values], unit, [percentiles])."""
     medians = {runtime: median(values) for runtime, (values, _, _) in figures.items()}
     has_percentiles = any(show_percentiles(repetitions) for _, _, repetitions in figures.values())
-    best = best_of(medians, "asio")
+    is_rate = any(unit == "per_second" for _, unit, _ in figures.values())
+    best = best_of(medians, "asio", max if is_rate else min)
     width = max(20, *map(len, figures))
     print(f"\n{workload}")
     for runtime, (values, unit, repetitions) in figures.items():
         ratio = ratio_to(medians, runtime, best)
         of_asio = "best Asio" if runtime == best else f"{show_ratio(ratio)} of Asio" if ratio is not None else ""
         spread = f"{show(min(values), unit)} .. {show(max(values), unit)}"
-        percentiles = f"{show_percentiles(repetitions):<28}  " if has_percentiles else ""
+        percentiles = f"{show_percentiles(repetitions):<42}  " if has_percentiles else ""
         verdict = judge(workload, runtime, unit, medians) if runtime in SUBJECTS else ""
         time = f"{show(medians[runtime], unit):>10}  {of_asio:>15}  {spread:<24}"
         row = f"  {runtime:<{width}} {time}  {percentiles}{verdict}"
