@@ -90,6 +90,7 @@ void UringDriver::poll_within_step() noexcept {
 }
 
 void UringDriver::wait(clock::time_point deadline) noexcept {
+    operations_.cancel_late();
     const auto span = deadline - clock::now();
     if (span <= clock::duration::zero() || has_completions()) {
         poll();  // A wait with a zero timeout costs far more than a look.

@@ -24,9 +24,11 @@ public:
     /// A doorbell, by MSG_RING or from outside.
     virtual int on_bell() noexcept { return 0; }
 
-    // These two answer otherwise.
+    // These answer otherwise.
     /// An operation's entry: may cut its length, or make it an invalid one.
     virtual void on_prepare(io_uring_sqe& entry) noexcept { static_cast<void>(entry); }
+    /// The entry that cancels an operation: may make it miss.
+    virtual void on_cancel(io_uring_sqe& entry) noexcept { static_cast<void>(entry); }
     /// An operation's completion: the result that is taken for it.
     virtual int on_result(unsigned opcode, int result) noexcept {
         static_cast<void>(opcode);

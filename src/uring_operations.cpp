@@ -3,11 +3,42 @@
 #include "uring_operations.hpp"
 
 #include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <utility>
 
 #include "shard.hpp"
 #include "uring_faults.hpp"
 
 namespace spargio::detail {
+
+namespace {
+
+constexpr auto kCancelAgainAfter = std::chrono::seconds(1);
+
+const char* name_of(unsigned opcode) noexcept {
+    switch (opcode) {
+    case IORING_OP_READ:
+        return "read";
+    case IORING_OP_WRITE:
+        return "write";
+    case IORING_OP_FSYNC:
+        return "fsync";
+    case IORING_OP_POLL_ADD:
+        return "poll";
+    default:
+        return "see IORING_OP_*";
+    }
+}
+
+void name(const Operation& operation, const Shard& shard) noexcept {
+    std::fprintf(stderr,
+                 "spargio: a shutdown waits for an operation that does not end, though it was cancelled: opcode %u "
+                 "(%s), fd %d, shard %u\n",
+                 unsigned{operation.opcode}, name_of(operation.opcode), operation.fd, unsigned{shard.id});
+}
+
+}  // namespace
 
 void OperationList::push_back(Operation& operation) noexcept {
     operation.after = nullptr;
@@ -40,6 +71,7 @@ void UringOperations::begin(Operation& operation) noexcept {
 void UringOperations::put(Operation& operation, io_uring_sqe* sqe) noexcept {
     operation.prepare(operation, sqe);
     operation.opcode = sqe->opcode;
+    operation.fd = sqe->fd;
     if (UringFaults* faults = uring_faults.load(std::memory_order_acquire)) {
         faults->on_prepare(*sqe);
     }
@@ -58,8 +90,12 @@ void UringOperations::put_cancel(Operation& operation, io_uring_sqe* sqe) noexce
     sqe->addr = reinterpret_cast<std::uintptr_t>(&operation);
     sqe->flags = uring_.skip_success();
     sqe->user_data = user_data::nothing;  // Whether it found the operation, the operation's own completion tells.
-    in_ring_.remove(operation);
+    if (UringFaults* faults = uring_faults.load(std::memory_order_acquire)) {
+        faults->on_cancel(*sqe);
+    }
+    (operation.cancel_sent ? cancelled_ : in_ring_).remove(operation);
     operation.cancel_sent = true;
+    operation.cancelled_at = clock::now();
     cancelled_.push_back(operation);
 }
 
@@ -140,6 +176,23 @@ void UringOperations::fill() noexcept {
         Operation& operation = *waiting_.front();
         waiting_.remove(operation);
         put(operation, sqe);
+    }
+}
+
+void UringOperations::cancel_late() noexcept {
+    if (cancelled_.front() == nullptr) {
+        return;
+    }
+    const auto late = clock::now() - kCancelAgainAfter;
+    for (Operation* operation = cancelled_.front(); operation->cancelled_at <= late; operation = cancelled_.front()) {
+        io_uring_sqe* sqe = uring_.next_sqe();
+        if (sqe == nullptr) {
+            return;
+        }
+        if (ending_ && !std::exchange(operation->named, true)) {
+            name(*operation, shard_);
+        }
+        put_cancel(*operation, sqe);
     }
 }
 

@@ -38,6 +38,9 @@ public:
     }
     /// Gives the ring what it has room for.
     void fill() noexcept;
+    /// Cancels once more what has not ended a second after it was cancelled: it may have been where the kernel did not
+    /// find it. A shutdown says on stderr what it waits for, each operation once.
+    void cancel_late() noexcept;
 
     /// The shutdown: cancels all that is in the ring, and ends all that is not; whatever begins from now on ends at
     /// once.
@@ -56,7 +59,7 @@ private:
     Shard& shard_;
     Uring& uring_;
     OperationList in_ring_;
-    OperationList cancelled_;  // In the ring, and behind each of them its cancellation.
+    OperationList cancelled_;  // In the ring, and behind each of them its cancellation; the last cancelled is the last.
     OperationList waiting_;
     // Stops that wait for room, by their OperationStop. They hold their operations, which may end before their turn.
     WorkList stops_;

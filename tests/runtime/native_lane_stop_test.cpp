@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <liburing.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -127,6 +128,48 @@ TEST_F(NativeLaneStopTest, AStopWithoutARoomInTheRing) {
     for (auto& reader : readers) {
         EXPECT_EQ(reader.get(), std::errc::operation_canceled);
     }
+}
+
+/// The first cancellations name nothing that the ring has.
+class MissedCancels final : public detail::UringFaults {
+public:
+    explicit MissedCancels(int times) : left_(times) {}
+    void on_cancel(io_uring_sqe& entry) noexcept override {
+        if (left_ > 0) {
+            --left_;
+            entry.addr = 1;
+        }
+    }
+    [[nodiscard]] int left() const noexcept { return left_; }
+
+private:
+    std::atomic<int> left_;
+};
+
+TEST_F(NativeLaneStopTest, IsRepeatedWhenTheKernelDidNotFindTheOperation) {
+    MissedCancels faults(1);
+    const InstalledFaults installed(faults);
+    auto reading = handle_.spawn_pinned(1, read_one(lane_, pipe_.reader.get()));
+    wait_until_pending(handle_, 1);
+    reading.request_stop();
+    EXPECT_EQ(reading.get(), std::errc::operation_canceled);
+    EXPECT_EQ(faults.left(), 0);
+}
+
+TEST_F(NativeLaneStopTest, AShutdownNamesWhatDoesNotEndAndCancelsItAgain) {
+    MissedCancels faults(2);
+    const InstalledFaults installed(faults);
+    auto reading = handle_.spawn_pinned(1, read_one(lane_, pipe_.reader.get()));
+    wait_until_pending(handle_, 1);
+    ::testing::internal::CaptureStderr();
+    runtime_.shutdown();
+    EXPECT_EQ(
+        ::testing::internal::GetCapturedStderr(),
+        "spargio: a shutdown waits for an operation that does not end, though it was cancelled: opcode 22 (read), "
+        "fd " +
+            std::to_string(pipe_.reader.get()) + ", shard 0\n");
+    EXPECT_TRUE(reading.done());
+    EXPECT_EQ(faults.left(), 0);
 }
 
 /// Reads and stops at random moments: each byte written is in exactly one read, and the rest is still in the pipe.

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <system_error>
 
+#include "spargio/detail/seams.hpp"
 #include "spargio/detail/stop_link.hpp"
 #include "spargio/detail/task_header.hpp"
 #include "spargio/detail/work_item.hpp"
@@ -63,7 +64,10 @@ struct Operation : Wait, OperationStart, OperationStop {
     State state = State::New;
     bool stopped = false;  // No further attempt.
     bool cancel_sent = false;
-    std::uint8_t opcode = 0;  // Of the last attempt.
+    std::uint8_t opcode = 0;  // Of the last attempt; the descriptor too.
+    int fd = -1;
+    bool named = false;  // As one that a shutdown waits for.
+    clock::time_point cancelled_at{};
 };
 
 /// False: do not suspend, `result` tells why. Else the operation runs, and nothing of it may be touched until the task
