@@ -149,11 +149,14 @@ template <class Req, class Rep>
 }
 
 /// Takes a request if one is there, or waits for one.
+template <class Req, class Rep>
 class ReceiveAwaiter {
 public:
     explicit ReceiveAwaiter(Channel& channel) noexcept : wait_(&channel) {}
     ReceiveAwaiter(const ReceiveAwaiter&) = delete;
     ReceiveAwaiter& operator=(const ReceiveAwaiter&) = delete;
+    /// A task that a shutdown destroys may have been given a request.
+    ~ReceiveAwaiter() { static_cast<void>(take()); }
 
     [[nodiscard]] static bool await_ready() noexcept { return false; }
     template <class P>
@@ -162,7 +165,11 @@ public:
     }
     static void await_resume() noexcept {}
 
-    [[nodiscard]] ReceiveWait& wait() noexcept { return wait_; }
+    [[nodiscard]] Receive state() const noexcept { return wait_.state; }
+    /// With Taken; once.
+    [[nodiscard]] TakenCall<Req, Rep> take() noexcept {
+        return TakenCall<Req, Rep>(std::exchange(wait_.call, nullptr));
+    }
 
 private:
     ReceiveWait wait_;
@@ -175,12 +182,12 @@ Task<Result<boundary::Request<Req, Rep>>> await_request(ChannelRef channel, bool
         co_await yield();
     }
     for (;;) {
-        ReceiveAwaiter next(*channel);
+        ReceiveAwaiter<Req, Rep> next(*channel);
         co_await next;
-        if (next.wait().state != Receive::Taken) {
-            co_return receive_error(next.wait().state);
+        if (next.state() != Receive::Taken) {
+            co_return receive_error(next.state());
         }
-        TakenCall<Req, Rep> call(next.wait().call);
+        TakenCall<Req, Rep> call = next.take();
         if (!call->expired()) {
             co_return Result<boundary::Request<Req, Rep>>(std::in_place, std::move(call));
         }
