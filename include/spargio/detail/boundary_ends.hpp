@@ -47,7 +47,8 @@ public:
     ServerEnd(const ServerEnd&) = delete;
     ServerEnd& operator=(const ServerEnd&) = delete;
     ServerEnd& operator=(ServerEnd&& other) noexcept {
-        std::swap(channel_, other.channel_);
+        ServerEnd taken(std::move(other));
+        std::swap(channel_, taken.channel_);
         return *this;
     }
     ~ServerEnd() {
@@ -96,8 +97,9 @@ public:
     TakenCall(const TakenCall&) = delete;
     TakenCall& operator=(const TakenCall&) = delete;
     TakenCall& operator=(TakenCall&& other) noexcept {
-        std::swap(call_, other.call_);
-        std::swap(answered_, other.answered_);
+        TakenCall taken(std::move(other));
+        std::swap(call_, taken.call_);
+        std::swap(answered_, taken.answered_);
         return *this;
     }
     ~TakenCall() {
