@@ -144,13 +144,13 @@ public:
     }
 
     /// Answers, and wakes the caller; never waits. BoundaryError::Timeout: the deadline has passed, and the caller gets
-    /// Timeout too; Canceled: the caller has left. A second answer is a checked failure.
+    /// Timeout too; Canceled: the caller had left before. A second answer is a checked failure.
     Result<void> respond(Rep reply) {
         auto& call = *call_;
         SPARGIO_CHECK(!call_.answered(), "a boundary::Request was answered twice");
         if (call.expired()) {
-            static_cast<void>(call_.finish(detail::CallEnd::TimedOut));
-            return BoundaryError::Timeout;
+            return call_.finish(detail::CallEnd::TimedOut) == detail::CallHeader::left ? BoundaryError::Canceled
+                                                                                       : BoundaryError::Timeout;
         }
         call.reply.emplace(std::move(reply));
         switch (call_.finish(detail::CallEnd::Answered)) {
