@@ -12,8 +12,7 @@ namespace spargio::detail {
 namespace {
 
 /// The caller goes. The state that it has left, or `done`.
-std::uintptr_t leave(CallHeader& call) noexcept {
-    const bool is_late = call.expired();
+std::uintptr_t leave(CallHeader& call, bool is_late) noexcept {
     const auto gone = is_late ? CallHeader::late : CallHeader::left;
     auto seen = call.word.load(std::memory_order_acquire);
     do {
@@ -28,10 +27,14 @@ std::uintptr_t leave(CallHeader& call) noexcept {
     return CallHeader::state_of(seen);
 }
 
+[[nodiscard]] bool is_late(const CallHeader& call) noexcept {
+    return call.deadline != CallHeader::no_deadline && call.expired(timer_now());
+}
+
 /// Not there yet: armed, but on its way to the word. Its arrival then fails.
 bool revoke_call(RevocableWait& base) noexcept {
     auto& wait = static_cast<CallWait&>(base);
-    return leave(*wait.call) == reinterpret_cast<std::uintptr_t>(static_cast<CallWaiter*>(&wait));
+    return leave(*wait.call, is_late(*wait.call)) == reinterpret_cast<std::uintptr_t>(static_cast<CallWaiter*>(&wait));
 }
 
 void notify_task(CallWaiter& waiter) noexcept {
@@ -74,7 +77,11 @@ std::uintptr_t finish_call(CallHeader& call, CallEnd end) noexcept {
 }
 
 bool leave_call(CallHeader& call) noexcept {
-    return leave(call) != CallHeader::done;
+    return leave(call, is_late(call)) != CallHeader::done;
+}
+
+bool leave_call_late(CallHeader& call) noexcept {
+    return leave(call, true) != CallHeader::done;
 }
 
 bool enter_waiter(CallHeader& call, CallWaiter& waiter) noexcept {

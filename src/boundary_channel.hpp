@@ -99,9 +99,13 @@ private:
     atomic<std::uint64_t> ends_[4]{};
 };
 
-/// A deadline of tasks as one of threads, which know no other clock than the real one.
+/// A deadline of tasks as one of threads, which know no other clock than the real one; not before it.
 [[nodiscard]] inline clock::time_point real_deadline(clock::time_point deadline) noexcept {
-    return deadline == CallHeader::no_deadline ? deadline : clock::now() + (deadline - timer_now());
+    if (deadline == CallHeader::no_deadline) {
+        return deadline;
+    }
+    const auto left = deadline - timer_now();
+    return clock::now() + left;
 }
 
 }  // namespace spargio::detail

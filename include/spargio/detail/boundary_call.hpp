@@ -133,9 +133,11 @@ std::uintptr_t finish_call(CallHeader& call, CallEnd end) noexcept;
 
 // The caller's side.
 
-/// Gives the call up; one that is queued leaves its place. False: it has ended, and `end` says how. Whoever stands in
-/// the word is out of it and not notified. Any thread; once.
+/// Gives the call up, also when its own deadline has passed; one that is queued leaves its place. False: it has ended,
+/// and `end` says how. Whoever stands in the word is out of it and not notified. Any thread; once.
 bool leave_call(CallHeader& call) noexcept;
+/// The same for a thread that has waited until the call's deadline, on the real clock.
+bool leave_call_late(CallHeader& call) noexcept;
 
 /// Enters `waiter`. False: the call has ended, or was left. Once it is entered, it may be notified at any moment.
 [[nodiscard]] bool enter_waiter(CallHeader& call, CallWaiter& waiter) noexcept;

@@ -143,7 +143,7 @@ template <class Req, class Rep>
         return begun.error();
     }
     if (!block_on_call(**begun, deadline)) {
-        static_cast<void>(leave_call(**begun));
+        static_cast<void>(leave_call_late(**begun));
     }
     return reply_of(**begun);
 }
