@@ -177,10 +177,7 @@ private:
 
 /// Waits for a request that has not expired when the task goes on with it.
 template <class Req, class Rep>
-Task<Result<boundary::Request<Req, Rep>>> await_request(ChannelRef channel, bool others_first) {
-    if (others_first) {
-        co_await yield();
-    }
+Task<Result<boundary::Request<Req, Rep>>> await_request(ChannelRef channel) {
     for (;;) {
         ReceiveAwaiter<Req, Rep> next(*channel);
         co_await next;
@@ -194,11 +191,14 @@ Task<Result<boundary::Request<Req, Rep>>> await_request(ChannelRef channel, bool
     }
 }
 template <class Req, class Rep>
-Task<Result<boundary::Request<Req, Rep>>> await_request_within(ChannelRef channel, std::chrono::nanoseconds limit,
-                                                               bool others_first) {
-    auto request = co_await timeout(limit, await_request<Req, Rep>(std::move(channel), others_first));
+Task<Result<boundary::Request<Req, Rep>>> await_request_within(ChannelRef channel, std::chrono::nanoseconds limit) {
+    auto request = co_await timeout(limit, await_request<Req, Rep>(std::move(channel)));
     co_return boundary_result(std::move(request));
 }
+/// Lets others run first; then, whatever the time is, takes a request that is there.
+template <class Req, class Rep>
+Task<Result<boundary::Request<Req, Rep>>> await_request_after_others(ChannelRef channel,
+                                                                     std::chrono::nanoseconds limit);
 
 /// Gives a request that is there at once, else waits in a task of its own.
 template <class Req, class Rep>
@@ -218,7 +218,10 @@ public:
         state_ = try_receive_in(root, channel_, call);
         if (state_ == Receive::Taken) {
             taken_.emplace(call);
-        } else if (state_ == Receive::OthersFirst || (state_ == Receive::Nothing && limit_.count() > 0)) {
+        } else if (state_ == Receive::OthersFirst) {
+            waits_.emplace(await_request_after_others<Req, Rep>(ChannelRef(channel_), limit_).operator co_await());
+            return waits_->await_suspend(frame);
+        } else if (state_ == Receive::Nothing && limit_.count() > 0) {
             waits_.emplace(begin_waiting());
             return waits_->await_suspend(frame);
         }
@@ -236,10 +239,9 @@ public:
 
 private:
     [[nodiscard]] TaskAwaiter<Result<Request>> begin_waiting() const {
-        const bool others_first = state_ == Receive::OthersFirst;
         auto task = limit_ == std::chrono::nanoseconds::max()
-                        ? await_request<Req, Rep>(ChannelRef(channel_), others_first)
-                        : await_request_within<Req, Rep>(ChannelRef(channel_), limit_, others_first);
+                        ? await_request<Req, Rep>(ChannelRef(channel_))
+                        : await_request_within<Req, Rep>(ChannelRef(channel_), limit_);
         return std::move(task).operator co_await();
     }
 
@@ -249,6 +251,16 @@ private:
     std::optional<TakenCall<Req, Rep>> taken_;
     std::optional<TaskAwaiter<Result<Request>>> waits_;
 };
+
+template <class Req, class Rep>
+Task<Result<boundary::Request<Req, Rep>>> await_request_after_others(ChannelRef channel,
+                                                                     std::chrono::nanoseconds limit) {
+    const auto deadline = deadline_in(limit);
+    co_await yield();
+    RequestAwaiter<Req, Rep> next(
+        *channel, deadline == CallHeader::no_deadline ? std::chrono::nanoseconds::max() : deadline - timer_now());
+    co_return co_await next;
+}
 
 }  // namespace spargio::detail
 
