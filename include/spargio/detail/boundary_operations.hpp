@@ -121,6 +121,23 @@ template <class T>
     return limited.error();
 }
 
+/// Whether the awaiting task was asked to stop.
+class StopAsked {
+public:
+    StopAsked() noexcept = default;
+
+    [[nodiscard]] static bool await_ready() noexcept { return false; }
+    template <class P>
+    SPARGIO_AWAIT_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) noexcept {
+        asked_ = header_of(frame)->root()->stop.stop_requested();
+        return false;
+    }
+    [[nodiscard]] bool await_resume() const noexcept { return asked_; }
+
+private:
+    bool asked_ = false;
+};
+
 /// The caller's side of a call with a deadline in a task: the shard's timer stops the wait, and so the call.
 template <class Req, class Rep>
 Task<Result<Rep>> await_call(ClientEnd client, Req request, clock::time_point deadline) {
@@ -129,6 +146,12 @@ Task<Result<Rep>> await_call(ClientEnd client, Req request, clock::time_point de
 }
 template <class Req, class Rep>
 Task<Result<Rep>> await_call_within(ClientEnd client, Req request, std::chrono::nanoseconds limit) {
+    // The stop would reach the task below only when that has begun the call.
+    StopAsked stop;
+    const bool stopped = co_await stop;
+    if (stopped) {
+        co_return BoundaryError::Canceled;
+    }
     auto reply =
         co_await timeout(limit, await_call<Req, Rep>(std::move(client), std::move(request), deadline_in(limit)));
     co_return boundary_result(std::move(reply));
