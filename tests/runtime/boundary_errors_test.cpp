@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT
+// What a call, a receive and an answer give in each state of the call; and what is a checked failure.
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "support/backend_test.hpp"
+#include "support/event.hpp"
+#include "support/stress.hpp"
+#include "support/tracker.hpp"
+
+namespace spargio::test {
+namespace {
+
+using boundary::channel;
+using boundary::Client;
+using boundary::Request;
+using boundary::Server;
+using boundary::Ticket;
+using namespace std::chrono_literals;
+
+using IntClient = Client<int, int>;
+using IntServer = Server<int, int>;
+
+class BoundaryErrors : public BackendTest {
+protected:
+    Watchdog watchdog_{"errors at a boundary"};
+};
+SPARGIO_ON_BOTH_BACKENDS(BoundaryErrors);
+
+enum class Who { AsTask, AsThread };
+enum class At { Queued, WaitsForRoom, Taken };
+enum class Then { Answer, DestroyRequest, DropServer, DropLastClient, Leave, CallersShutdown, ServersShutdown };
+
+/// One row: a call in a state, what happens to it, and what its caller gets. Ok: a reply.
+struct Row {
+    At at;
+    Then then;
+    std::error_code gets;
+};
+
+const Row rows[] = {
+    {At::Queued, Then::DropServer, BoundaryError::Closed},
+    {At::Queued, Then::ServersShutdown, BoundaryError::Closed},
+    {At::Queued, Then::DropLastClient, {}},
+    {At::Queued, Then::Leave, BoundaryError::Canceled},
+    {At::Queued, Then::CallersShutdown, JoinError::Canceled},
+    {At::WaitsForRoom, Then::DropServer, BoundaryError::Closed},
+    {At::WaitsForRoom, Then::ServersShutdown, BoundaryError::Closed},
+    {At::WaitsForRoom, Then::DropLastClient, {}},
+    {At::WaitsForRoom, Then::Leave, BoundaryError::Canceled},
+    {At::WaitsForRoom, Then::CallersShutdown, JoinError::Canceled},
+    {At::Taken, Then::Answer, {}},
+    {At::Taken, Then::DestroyRequest, BoundaryError::Canceled},
+    {At::Taken, Then::DropServer, {}},
+    {At::Taken, Then::ServersShutdown, BoundaryError::Canceled},
+    {At::Taken, Then::DropLastClient, {}},
+    {At::Taken, Then::Leave, BoundaryError::Canceled},
+    {At::Taken, Then::CallersShutdown, JoinError::Canceled},
+};
+
+/// Where a server and its requests live: in a task's frame, or on the test's thread.
+struct ServingSide {
+    std::optional<IntServer> server;
+    std::optional<Request<int, int>> request;
+};
+
+TEST_P(BoundaryErrors, EachEventInEachState) {
+    for (const Who caller : {Who::AsTask, Who::AsThread}) {
+        for (const Row& row : rows) {
+            const bool leaves = row.then == Then::Leave || row.then == Then::CallersShutdown;
+            if (caller == Who::AsThread && leaves) {
+                continue;  // A thread leaves by a time-out: boundary_deadline_test.cpp.
+            }
+            SCOPED_TRACE("state " + std::to_string(static_cast<int>(row.at)) + ", event " +
+                         std::to_string(static_cast<int>(row.then)) +
+                         (caller == Who::AsTask ? ", a task" : ", a thread"));
+            std::optional<Runtime> callers = runtime(1);
+            std::optional<Runtime> servers = runtime(1);
+            auto [client, made] = channel<int, int>(1);
+            ServingSide side{std::move(made), {}};
+            std::optional<Ticket<int>> before;
+            if (row.at == At::WaitsForRoom) {
+                before.emplace(client.try_call(0).value());
+            }
+            const auto depth = client.stats().depth;
+
+            Result<int> got = 0;
+            std::error_code joined;
+            JoinHandle<> calling;
+            std::thread thread;
+            if (caller == Who::AsTask) {
+                calling = callers->handle().spawn_pinned(
+                    0, [&got, client = client]() -> Task<> { got = co_await client.call(1); });
+            } else {
+                thread = std::thread([&got, client = client] { got = client.call(1).get(); });
+            }
+            while (client.stats().depth == depth) {
+                std::this_thread::yield();
+            }
+            if (row.at == At::Taken) {
+                side.request.emplace(side.server->try_recv().value());
+            }
+            { const auto gone = std::move(client); }
+
+            switch (row.then) {
+            case Then::Answer:
+            case Then::DropLastClient:
+                break;
+            case Then::DestroyRequest:
+                side.request.reset();
+                break;
+            case Then::DropServer:
+                side.server.reset();
+                break;
+            case Then::Leave:
+                calling.request_stop();
+                break;
+            case Then::CallersShutdown:
+                callers.reset();
+                break;
+            case Then::ServersShutdown: {
+                Event never;
+                auto holding = servers->handle().spawn_pinned(
+                    0, [&never, side = std::move(side)]() -> Task<> { co_await never.async_wait(); });
+                side.server.reset();
+                side.request.reset();
+                finish_step(servers->handle(), 0);
+                servers.reset();
+                break;
+            }
+            }
+            if (row.gets == std::error_code()) {
+                if (!side.request) {
+                    auto first = side.server->try_recv();
+                    if (row.at == At::WaitsForRoom) {
+                        first = side.server->try_recv();
+                    }
+                    side.request.emplace(std::move(*first));
+                }
+                EXPECT_TRUE(side.request->respond(7).has_value());
+            }
+            if (caller == Who::AsThread) {
+                thread.join();
+            } else {
+                joined = std::error_code();
+                try {
+                    calling.get();
+                } catch (const std::system_error& error) {
+                    joined = error.code();
+                }
+            }
+            EXPECT_EQ(joined ? joined : got.error(), row.gets);
+            if (row.gets == std::error_code()) {
+                EXPECT_EQ(got.value(), 7);
+            }
+            if (leaves && side.request) {
+                EXPECT_TRUE(side.request->canceled());
+                EXPECT_EQ(side.request->respond(7).error(), BoundaryError::Canceled);
+            } else if (leaves) {
+                EXPECT_EQ(side.server->stats().depth, row.at == At::WaitsForRoom ? 1U : 0U);
+            }
+        }
+    }
+}
+
+TEST_P(BoundaryErrors, AServerThatIsGoneSaysClosedToAll) {
+    auto one = runtime(1);
+    auto [client, server] = channel<int, int>(1);
+    { const auto gone = std::move(server); }
+    EXPECT_EQ(client.try_call(1).error(), BoundaryError::Closed);
+    EXPECT_EQ(client.call(1).get().error(), BoundaryError::Closed);
+    EXPECT_EQ(client.call_with_timeout(1, 1h).get().error(), BoundaryError::Closed);
+    one.block_on([client = client]() -> Task<> {
+        EXPECT_EQ((co_await client.call(1)).error(), BoundaryError::Closed);
+        EXPECT_EQ((co_await client.call_with_timeout(1, 1h)).error(), BoundaryError::Closed);
+    });
+    EXPECT_EQ(client.stats().closed, 5U);
+    EXPECT_EQ(client.stats().calls, 5U);
+}
+
+TEST_P(BoundaryErrors, ReceiversGetWhatIsQueuedAndThenClosed) {
+    auto one = runtime(1);
+    auto [client, server] = channel<int, int>(4);
+    std::vector<Ticket<int>> tickets;
+    for (int i = 0; i < 3; ++i) {
+        tickets.push_back(client.try_call(i).value());
+    }
+    { const auto gone = std::move(client); }
+    EXPECT_EQ(server.try_recv()->request(), 0);
+    EXPECT_EQ(server.recv().get()->request(), 1);
+    one.block_on([&server = server]() -> Task<> {
+        auto last = co_await server.recv();
+        EXPECT_EQ(last->request(), 2);
+        auto none = co_await server.recv();
+        EXPECT_EQ(none.error(), BoundaryError::Closed);
+        none = co_await server.recv_timeout(1h);
+        EXPECT_EQ(none.error(), BoundaryError::Closed);
+    });
+    EXPECT_EQ(server.recv().get().error(), BoundaryError::Closed);
+    EXPECT_EQ(server.recv_timeout(1h).get().error(), BoundaryError::Closed);
+    EXPECT_EQ(server.try_recv().error(), BoundaryError::Closed);
+}
+
+TEST_P(BoundaryErrors, ThoseWhoWaitToReceiveGetClosedWhenTheLastClientGoes) {
+    auto one = runtime(1);
+    auto [client, server] = channel<int, int>(1);
+    std::optional<IntClient> copy = client;
+    std::vector<JoinHandle<std::error_code>> tasks;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 2; ++i) {
+        tasks.push_back(one.handle().spawn_pinned(0, [&server = server]() -> Task<std::error_code> {
+            auto request = co_await server.recv();
+            co_return request.error();
+        }));
+        threads.emplace_back([receive = server.recv()] { EXPECT_EQ(receive.get().error(), BoundaryError::Closed); });
+    }
+    finish_step(one.handle(), 0);
+    { const auto gone = std::move(client); }
+    EXPECT_FALSE(tasks[0].done()) << "there is a client left";
+    copy.reset();
+    for (auto& task : tasks) {
+        EXPECT_EQ(task.get(), BoundaryError::Closed);
+    }
+    for (auto& thread : threads) {
+        thread.join();
+    }
+}
+
+TEST_P(BoundaryErrors, TasksThatWaitToReceiveGetClosedWhenTheServerGoes) {
+    auto one = runtime(1);
+    auto [client, server] = channel<int, int>(1);
+    std::vector<JoinHandle<std::error_code>> tasks;
+    for (int i = 0; i < 3; ++i) {
+        tasks.push_back(one.handle().spawn_pinned(0, [&server = server, i]() -> Task<std::error_code> {
+            auto request = co_await server.recv_timeout(i == 0 ? 1h : 2h);
+            co_return request.error();
+        }));
+    }
+    finish_step(one.handle(), 0);
+    finish_step(one.handle(), 0);
+    { const auto gone = std::move(server); }
+    for (auto& task : tasks) {
+        EXPECT_EQ(task.get(), BoundaryError::Closed);
+    }
+    EXPECT_EQ(client.try_call(1).error(), BoundaryError::Closed);
+}
+
+TEST_P(BoundaryErrors, BlockingOnAShardThrowsAndLeavesTheTicketAsItWas) {
+    auto one = runtime(1);
+    auto [client, server] = channel<int, int>(4);
+    auto ticket = client.try_call(1).value();
+    one.block_on([&, &client = client, &server = server] {
+        EXPECT_THROW(static_cast<void>(ticket.get()), std::logic_error);
+        EXPECT_THROW(static_cast<void>(ticket.wait_for(1h)), std::logic_error);
+        EXPECT_THROW(static_cast<void>(client.call(1).get()), std::logic_error);
+        EXPECT_THROW(static_cast<void>(client.call_with_timeout(1, 0ms).get()), std::logic_error);
+        EXPECT_THROW(static_cast<void>(server.recv().get()), std::logic_error);
+        EXPECT_THROW(static_cast<void>(server.recv_timeout(0ms).get()), std::logic_error);
+    });
+    auto request = server.try_recv();
+    EXPECT_EQ(client.stats().calls, 1U);
+    EXPECT_TRUE(request->respond(5).has_value());
+    EXPECT_EQ(ticket.get().value(), 5);
+}
+
+TEST(BoundaryDeathTest, MisuseIsACheckedFailure) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    auto [client, server] = channel<int, int>(4);
+    auto ticket = client.try_call(1).value();
+    auto request = server.try_recv().value();
+    EXPECT_EQ(request.take(), 1);
+    EXPECT_DEATH(static_cast<void>(request.take()), "was asked for what was taken out of it");
+    EXPECT_DEATH(static_cast<void>(request.request()), "was asked for what was taken out of it");
+    EXPECT_TRUE(request.respond(2).has_value());
+    EXPECT_DEATH(static_cast<void>(request.respond(2)), "was answered twice");
+    const auto moved = std::move(request);
+    EXPECT_DEATH(static_cast<void>(request.canceled()), "used after it was moved from");  // NOLINT
+    EXPECT_EQ(ticket.get().value(), 2);
+    EXPECT_DEATH(static_cast<void>(ticket.get()), "used after it was moved from, or its reply was got already");
+    EXPECT_DEATH(static_cast<void>(ticket.operator co_await()), "its reply was got already");
+    const auto moved_client = std::move(client);
+    EXPECT_DEATH(static_cast<void>(client.try_call(1)), "Client was used after it was moved from");  // NOLINT
+    const auto moved_server = std::move(server);
+    EXPECT_DEATH(static_cast<void>(server.try_recv()), "Server was used after it was moved from");  // NOLINT
+}
+
+}  // namespace
+}  // namespace spargio::test
