@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// A stop that takes a waiting caller back, against each state of its call.
+#include "spargio/detail/boundary_call.hpp"
+
+#include <optional>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+#include "spargio/boundary.hpp"
+
+namespace spargio::detail {
+namespace {
+
+class CallRevoke : public ::testing::Test {
+protected:
+    void SetUp() override {
+        auto begun = begin_call<int, int>(*client_, 1, CallHeader::no_deadline, false);
+        ASSERT_TRUE(begun.has_value());
+        call_ = std::move(*begun);
+        wait_.emplace(call_.get());
+    }
+    [[nodiscard]] bool revoke() { return wait_->revoke(*wait_); }
+    void take_and_end() {
+        CallHeader* taken = nullptr;
+        ASSERT_EQ(try_receive(*server_, taken), Receive::Taken);
+        TakenCall<int, int> request(taken);
+    }
+
+    Channel* channel_ = make_channel(1);
+    ClientEnd client_{channel_};
+    ServerEnd server_{channel_};
+    CallRef<int> call_;
+    std::optional<CallWait> wait_;
+};
+
+TEST_F(CallRevoke, OfAWaiterInTheWordTakesItBack) {
+    ASSERT_TRUE(enter_waiter(*call_, *wait_));
+    EXPECT_TRUE(revoke());
+    EXPECT_TRUE(call_->is_left());
+}
+
+TEST_F(CallRevoke, OfAWaiterOnItsWayMakesItsArrivalFail) {
+    EXPECT_FALSE(revoke());
+    EXPECT_FALSE(enter_waiter(*call_, *wait_));
+    EXPECT_TRUE(call_->is_left());
+}
+
+TEST_F(CallRevoke, OfACallThatHasEndedLeavesTheWakeToWhoEndedIt) {
+    take_and_end();
+    EXPECT_FALSE(revoke());
+    EXPECT_FALSE(call_->is_left());
+    EXPECT_EQ(call_end(*call_), CallEnd::Canceled);
+    EXPECT_FALSE(enter_waiter(*call_, *wait_));
+}
+
+TEST_F(CallRevoke, OfATakenCallLeavesItToItsServer) {
+    CallHeader* taken = nullptr;
+    ASSERT_EQ(try_receive(*server_, taken), Receive::Taken);
+    ASSERT_TRUE(enter_waiter(*call_, *wait_));
+    EXPECT_TRUE(revoke());
+    TakenCall<int, int> request(taken);
+    EXPECT_EQ(request.finish(CallEnd::Answered), CallHeader::left);
+    EXPECT_EQ(channel_stats(*client_).canceled, 1U);
+}
+
+}  // namespace
+}  // namespace spargio::detail
