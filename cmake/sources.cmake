@@ -110,4 +110,11 @@ set(spargio_headers
     include/spargio/when_any.hpp
     include/spargio/without_stop.hpp)
 
-set(spargio_opt_in_headers include/spargio/fmt.hpp)
+set(spargio_opt_in_headers
+    include/spargio/asio.hpp
+    include/spargio/detail/asio_call.hpp
+    include/spargio/detail/asio_library.hpp
+    include/spargio/detail/asio_pending.hpp
+    include/spargio/detail/asio_spawn.hpp
+    include/spargio/detail/asio_wait.hpp
+    include/spargio/fmt.hpp)

@@ -4,7 +4,7 @@
 
 Fails on a file that is missing in the table, on an include of a higher layer or of a sibling, on a circle, and on the
 system headers that are kept out: <liburing.h> stays behind src/uring.hpp, and no public header makes its users pay for
-<iostream>, <regex>, <future> or fmt. A new file gets a line in LAYERS, the lowest layer that it can live in.
+<iostream>, <regex>, <future>, fmt or Asio. A new file gets a line in LAYERS, the lowest layer that it can live in.
 """
 import re
 import sys
@@ -49,17 +49,20 @@ LAYERS = [
     (5, "", DETAIL, "boundary_ends boundary_operations"),
     (5, "", "src/", "boundary_call.cpp boundary_channel.hpp boundary_channel.cpp boundary_receive.cpp"),
     # All of it, and what needs another library.
-    (6, "", PUBLIC, "fmt spargio"),
+    (6, "", PUBLIC, "asio fmt spargio"),
+    (6, "", DETAIL, "asio_call asio_library asio_pending asio_spawn asio_wait"),
 ]
 # Steps over a layer that are known, each with its reason.
 EXCEPTIONS = {
     # The user's view of a shard lives in the shard, so that current() is one load.
     ("src/shard.hpp", "include/spargio/shard_ctx.hpp"),
 }
-OPT_IN = {PUBLIC + "fmt.hpp"}
+OPT_IN = {PUBLIC + "asio.hpp", PUBLIC + "fmt.hpp"}
+# The library that each opt-in header, or detail of one, may include.
+LIBRARIES = [(PUBLIC + "fmt.hpp", r"fmt/.*"), (DETAIL + "asio_library.hpp", r"(boost/)?asio/.*|boost/.*")]
 UMBRELLA = PUBLIC + "spargio.hpp"
 
-HEAVY = re.compile(r"(iostream|regex|future|fmt/.*)")
+HEAVY = re.compile(r"(iostream|regex|future|fmt/.*|asio(/.*|\.hpp)|boost/.*)")
 RING = re.compile(r"(liburing(/.*)?\.h|liburing\.h|linux/io_uring\.h)")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
@@ -105,7 +108,8 @@ def check_file(file, layer_of, problems):
                 problems.append(f"{file}: includes {name}, which does not exist")
             if RING.fullmatch(name) and file != "src/uring.hpp":
                 problems.append(f"{file}: includes <{name}>; only src/uring.hpp may")
-            if file.startswith(PUBLIC) and HEAVY.fullmatch(name) and not (file in OPT_IN and name.startswith("fmt/")):
+            is_opted = any(file == header and re.fullmatch(library, name) for header, library in LIBRARIES)
+            if file.startswith(PUBLIC) and HEAVY.fullmatch(name) and not is_opted:
                 problems.append(f"{file}: a public header may not include <{name}>")
             continue
         if target not in layer_of:

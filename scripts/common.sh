@@ -74,6 +74,7 @@ libssl-dev       demo       spargio_has_header openssl/evp.h
 libgtest-dev     tests      spargio_has_header gtest/gtest.h
 libgmock-dev     tests      spargio_has_header gmock/gmock.h
 libfmt-dev       tests      spargio_has_header fmt/format.h
+libasio-dev      tests      spargio_has_header asio.hpp
 clang            tests      spargio_has_command clang++
 spin             tests      spargio_has_command spin
 python3          tests      spargio_has_command python3

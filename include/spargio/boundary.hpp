@@ -14,6 +14,12 @@
 #include "spargio/join_handle.hpp"
 #include "spargio/result.hpp"
 
+namespace spargio::detail {
+
+struct ClientAccess;
+
+}  // namespace spargio::detail
+
 namespace spargio::boundary {
 
 template <class Req, class Rep>
@@ -107,6 +113,7 @@ public:
     [[nodiscard]] std::size_t capacity() const noexcept { return detail::channel_capacity(*end_); }
 
 private:
+    friend struct detail::ClientAccess;  // Of spargio/asio.hpp.
     template <class Q, class P>
     friend std::pair<Client<Q, P>, Server<Q, P>> channel(std::size_t capacity);
 
