@@ -36,3 +36,11 @@ if(TARGET tree_digest)
         spargio_example_test(tree_digest.${part} tree_digest_${part}_test)
     endforeach()
 endif()
+
+find_package(Python3 QUIET COMPONENTS Interpreter)
+if(TARGET mixed_mode_service AND Python3_FOUND)
+    foreach(backend IN ITEMS io_uring queue)
+        spargio_example_test(mixed_mode_service.${backend} Python3::Interpreter
+                             "${tests}/mixed_mode_service_test.py" $<TARGET_FILE:mixed_mode_service> ${backend})
+    endforeach()
+endif()

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// A file that is open, and what tells whether it is still the same. Nothing of Asio or spargio in it, but errors.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+#include <sys/types.h>
+#include <time.h>
+
+#include <spargio/result.hpp>
+
+namespace mixed_mode_service {
+
+/// Changes when the contents do, unless that happens within the clock tick of another change; see is_settled().
+struct FileVersion {
+    dev_t device = 0;
+    ino_t inode = 0;
+    off_t size = 0;
+    timespec modified{};
+    timespec changed{};
+
+    [[nodiscard]] bool operator==(const FileVersion& other) const;
+    /// The last change is so long ago that a later one has another time.
+    [[nodiscard]] bool is_settled() const;
+};
+
+class File {
+public:
+    /// A regular file or a pipe with a name; never waits for a writer. May wait for a disk.
+    [[nodiscard]] static spargio::Result<File> open(const std::string& path);
+
+    File(File&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)), version_(other.version_) {}
+    File& operator=(File&&) = delete;
+    ~File();
+
+    [[nodiscard]] int descriptor() const { return descriptor_; }
+    /// Of when it was opened; nothing for a pipe.
+    [[nodiscard]] const std::optional<FileVersion>& version() const { return version_; }
+    /// Of now.
+    [[nodiscard]] std::optional<FileVersion> current_version() const;
+
+    /// Waits for bytes for some milliseconds; nothing if none came. 0: the end.
+    [[nodiscard]] spargio::Result<std::optional<std::size_t>> read_blocking(std::span<std::byte> into);
+
+private:
+    explicit File(int descriptor) noexcept : descriptor_(descriptor) {}
+
+    int descriptor_;
+    std::optional<FileVersion> version_;
+};
+
+}  // namespace mixed_mode_service

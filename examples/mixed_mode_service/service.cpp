@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// Accepting, signals, draining.
+#include "service.hpp"
+
+#include <csignal>
+#include <exception>
+#include <sstream>
+#include <system_error>
+#include <utility>
+
+#include <asio/awaitable.hpp>
+#include <asio/bind_executor.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/experimental/as_tuple.hpp>
+#include <asio/ip/address.hpp>
+#include <asio/use_awaitable.hpp>
+
+namespace mixed_mode_service {
+namespace {
+
+using namespace std::chrono_literals;
+using asio::ip::tcp;
+
+constexpr auto awaited = asio::experimental::as_tuple(asio::use_awaitable_t<Connection::Strand>());
+
+}  // namespace
+
+Service::Service(asio::thread_pool& pool, const Options& options, Client client)
+    : pool_(pool),
+      timeout_(options.timeout),
+      client_(std::move(client)),
+      strand_(asio::make_strand(pool.get_executor())),
+      acceptor_(strand_, tcp::endpoint(asio::ip::make_address(options.address), options.port.value_or(0))),
+      signals_(strand_, SIGINT, SIGTERM),
+      end_(strand_) {}
+
+std::string Service::endpoint() const {
+    std::ostringstream text;
+    text << acceptor_.local_endpoint();
+    return text.str();
+}
+
+void Service::start() {
+    asio::co_spawn(strand_, accept(), asio::detached);
+    asio::co_spawn(strand_, wait_for_signals(), asio::detached);
+}
+
+Service::Done Service::accept() {
+    while (!stops_) {
+        // Each connection has a strand of its own.
+        auto [error, socket] = co_await acceptor_.async_accept(asio::make_strand(pool_.get_executor()), awaited);
+        if (!error && !stops_) {
+            serve(std::move(socket));
+        } else if (error && !stops_) {
+            // Most likely no descriptor is left: some will be closed.
+            Connection::Timer pause(strand_, 100ms);
+            co_await pause.async_wait(awaited);
+        }
+    }
+}
+
+void Service::serve(Connection::Socket socket) {
+    if (connections_.size() >= 2 * live_ + 16) {
+        std::erase_if(connections_, [](const auto& connection) { return connection.expired(); });
+    }
+    std::error_code ignored;
+    socket.set_option(tcp::no_delay(true), ignored);  // Answers are small, and several may be under way.
+    auto strand = socket.get_executor();
+    auto connection = std::make_shared<Connection>(std::move(socket), client_, timeout_);
+    connections_.push_back(connection);
+    ++live_;
+    auto ended = [this](const std::exception_ptr&) {
+        --live_;
+        if (stops_ && live_ == 0) {
+            end_.cancel();
+            signals_.cancel();
+        }
+    };
+    auto run = [connection = std::move(connection)]() -> Done { co_await connection->run(); };
+    asio::co_spawn(strand, std::move(run), asio::bind_executor(strand_, std::move(ended)));
+}
+
+template <class F>
+void Service::for_each_connection(F f) {
+    for (const auto& weak : connections_) {
+        if (const auto connection = weak.lock()) {
+            f(*connection);
+        }
+    }
+}
+
+Service::Done Service::wait_for_signals() {
+    co_await signals_.async_wait(awaited);
+    stops_ = true;
+    acceptor_.close();
+    for_each_connection([](Connection& connection) { connection.drain(); });
+    if (live_ == 0) {
+        co_return;
+    }
+    // Clients that do not read their answers get no more time than a request has.
+    end_.expires_after(timeout_ + 2s);
+    end_.async_wait([this](std::error_code interrupted) {
+        if (!interrupted) {
+            for_each_connection([](Connection& connection) { connection.close(); });
+        }
+    });
+    const auto [ended, signal] = co_await signals_.async_wait(awaited);
+    if (!ended) {
+        for_each_connection([](Connection& connection) { connection.close(); });
+    }
+}
+
+}  // namespace mixed_mode_service

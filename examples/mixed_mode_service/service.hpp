@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// The TCP server: accepts, and ends when it is asked to.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <asio/ip/tcp.hpp>
+#include <asio/signal_set.hpp>
+#include <asio/strand.hpp>
+#include <asio/thread_pool.hpp>
+
+#include "connection.hpp"
+#include "options.hpp"
+#include "work.hpp"
+
+namespace mixed_mode_service {
+
+/// Lives on `pool`, whose join() returns when SIGINT or SIGTERM has come and all that was read is answered. A second
+/// signal ends it at once.
+class Service {
+public:
+    /// Listens. Throws std::system_error.
+    Service(asio::thread_pool& pool, const Options& options, Client client);
+
+    [[nodiscard]] std::string endpoint() const;
+    void start();
+
+private:
+    using Strand = Connection::Strand;
+    using Done = asio::awaitable<void, Strand>;
+
+    Done accept();
+    Done wait_for_signals();
+    void serve(Connection::Socket socket);
+    template <class F>
+    void for_each_connection(F f);
+
+    asio::thread_pool& pool_;
+    const std::chrono::milliseconds timeout_;
+    Client client_;
+    // All on one strand.
+    Strand strand_;
+    asio::basic_socket_acceptor<asio::ip::tcp, Strand> acceptor_;
+    asio::basic_signal_set<Strand> signals_;
+    Connection::Timer end_;
+    std::vector<std::weak_ptr<Connection>> connections_;
+    std::size_t live_ = 0;
+    bool stops_ = false;
+};
+
+}  // namespace mixed_mode_service
