@@ -367,12 +367,9 @@ TEST_F(AsioCall, ADeadlineEndsACallThatNobodyTakes) {
     EXPECT_EQ(without_room.error, std::errc::timed_out);
     EXPECT_EQ(server.try_recv().error(), std::errc::operation_would_block);
     EXPECT_EQ(client.stats().timed_out, 2U);
-    try {
-        static_cast<void>(async_call_with_timeout(client, 1, 1ms, asio::use_future).get());
-        ADD_FAILURE() << "no Timeout";
-    } catch (const std::system_error& error) {
-        EXPECT_EQ(error.code(), BoundaryError::Timeout);
-    }
+    // The exception is not looked into: libstdc++ counts its references out of ThreadSanitizer's sight.
+    EXPECT_THROW(static_cast<void>(async_call_with_timeout(client, 1, 1ms, asio::use_future).get()), std::system_error);
+    EXPECT_EQ(client.stats().timed_out, 3U);
 }
 
 TEST_F(AsioCall, TheServerSeesTheDeadlineAndNeverAnExpiredRequest) {

@@ -296,8 +296,8 @@ template <class Executor>
         asio_library::execution_context& context = asio_library::query(executor, asio_library::execution::context);
         return asio_library::use_service<AsioService>(context).waits();
     } else {
-        static const auto waits = std::make_shared<AsioWaits>();
-        return waits;
+        static const auto* const waits = new auto(std::make_shared<AsioWaits>());  // Outlives what ends at exit.
+        return *waits;
     }
 }
 
