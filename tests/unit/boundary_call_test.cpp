@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A stop that takes a waiting caller back, against each state of its call.
+// A stop that takes a waiting caller back, against each state of its call; a receiver that comes too late.
 #include "spargio/detail/boundary_call.hpp"
 
 #include <optional>
@@ -62,6 +62,16 @@ TEST_F(CallRevoke, OfATakenCallLeavesItToItsServer) {
     TakenCall<int, int> request(taken);
     EXPECT_EQ(request.finish(CallEnd::Answered), CallHeader::left);
     EXPECT_EQ(channel_stats(*client_).canceled, 1U);
+}
+
+/// One that was given an expired request goes to wait again, and the server may have gone meanwhile.
+TEST(ChannelReceive, AfterTheServerIsGoneIsClosed) {
+    Channel* channel = make_channel(1);
+    const ClientEnd client(channel);
+    const ChannelRef kept(*channel);
+    drop_server(channel);
+    CallHeader* call = nullptr;
+    EXPECT_EQ(receive_block(*kept, call, timer_now()), Receive::Closed);
 }
 
 }  // namespace
