@@ -227,5 +227,25 @@ TEST_P(BoundaryRace, OfAnyTwoEventsEndsTheCallOnce) {
     }
 }
 
+/// The time of a receiving thread is up when a request comes: it has it, or the request is still queued.
+TEST(BoundaryRaceOfThreads, ARequestThatMeetsATimeOutIsNotLost) {
+    const unsigned rounds = scaled(4'000, 1'000);
+    Random random(stress_seed());
+    auto [client, server] = channel<int, int>(1);
+    for (unsigned round = 0; round < rounds; ++round) {
+        Latch together(2);
+        bool received = false;
+        std::thread receiver([&, &server = server, limit = std::chrono::nanoseconds(random.below(30'000))] {
+            together.arrive_and_wait();
+            received = server.recv_timeout(limit).get().has_value();
+        });
+        together.arrive_and_wait();
+        spin_for(std::chrono::nanoseconds(random.below(120'000)));
+        auto ticket = client.try_call(1);
+        receiver.join();
+        ASSERT_EQ(client.stats().depth, received ? 0U : 1U) << "round " << round;
+    }
+}
+
 }  // namespace
 }  // namespace spargio::test

@@ -64,6 +64,13 @@ TEST_F(CallRevoke, OfATakenCallLeavesItToItsServer) {
     EXPECT_EQ(channel_stats(*client_).canceled, 1U);
 }
 
+TEST_F(CallRevoke, ACallWhoseServerHasGoneIsItsCallersAlone) {
+    EXPECT_EQ(call_->owners.load(), 2U);
+    { const ServerEnd gone(std::move(server_)); }
+    EXPECT_EQ(call_end(*call_), CallEnd::Closed);
+    EXPECT_EQ(call_->owners.load(), 1U);
+}
+
 /// One that was given an expired request goes to wait again, and the server may have gone meanwhile.
 TEST(ChannelReceive, AfterTheServerIsGoneIsClosed) {
     Channel* channel = make_channel(1);
