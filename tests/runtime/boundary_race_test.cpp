@@ -229,7 +229,7 @@ TEST_P(BoundaryRace, OfAnyTwoEventsEndsTheCallOnce) {
 
 /// The time of a receiving thread is up when a request comes: it has it, or the request is still queued.
 TEST(BoundaryRaceOfThreads, ARequestThatMeetsATimeOutIsNotLost) {
-    const unsigned rounds = scaled(4'000, 1'000);
+    const unsigned rounds = scaled(15'000, 1'500);
     Random random(stress_seed());
     auto [client, server] = channel<int, int>(1);
     for (unsigned round = 0; round < rounds; ++round) {
