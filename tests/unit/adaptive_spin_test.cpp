@@ -53,6 +53,23 @@ TEST(AdaptiveSpin, AShortSleepWouldHaveBeenAHit) {
     EXPECT_EQ(spin.budget(), microseconds(10));
 }
 
+// Others want the CPU: the looks between two offers took far longer than looks take.
+TEST(AdaptiveSpin, ALostCpuEndsTheSpinningForAWhile) {
+    AdaptiveSpin spin(microseconds(10));
+    EXPECT_FALSE(spin.spin([] {
+        const auto until = clock::now() + microseconds(2);
+        while (clock::now() < until) {}
+        return false;
+    }));
+    EXPECT_EQ(spin.budget(), nanoseconds(0));
+    for (int i = 0; i < 64; ++i) {
+        spin.slept(microseconds(1));
+        ASSERT_EQ(spin.budget(), nanoseconds(0)) << "sleep " << i;
+    }
+    spin.slept(microseconds(1));
+    EXPECT_EQ(spin.budget(), microseconds(10));
+}
+
 TEST(AdaptiveSpin, WithoutABudgetItDoesNotLook) {
     AdaptiveSpin spin(nanoseconds(0));
     int looks = 0;
