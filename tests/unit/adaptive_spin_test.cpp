@@ -95,16 +95,23 @@ TEST(AdaptiveSpin, EndsWithTheFirstLookThatFindsSomething) {
 }
 
 TEST(AdaptiveSpin, AMissTakesTheWholeBudget) {
-    AdaptiveSpin spin(microseconds(200));
-    int looks = 0;
-    const auto begin = clock::now();
-    EXPECT_FALSE(spin.spin([&looks] {
-        ++looks;
-        return false;
-    }));
-    EXPECT_GE(clock::now() - begin, microseconds(200));
-    EXPECT_GT(looks, 0);
-    EXPECT_EQ(spin.budget(), microseconds(100));
+    // Where others want the CPU, it may be lost in between, which ends the spinning: then once more.
+    for (int attempt = 0; attempt < 1000; ++attempt) {
+        AdaptiveSpin spin(microseconds(200));
+        int looks = 0;
+        const auto begin = clock::now();
+        EXPECT_FALSE(spin.spin([&looks] {
+            ++looks;
+            return false;
+        }));
+        EXPECT_GE(clock::now() - begin, microseconds(200));
+        EXPECT_GT(looks, 0);
+        if (spin.budget() != nanoseconds(0)) {
+            EXPECT_EQ(spin.budget(), microseconds(100));
+            return;
+        }
+    }
+    FAIL() << "the CPU was lost in each of a thousand spins";
 }
 
 }  // namespace
