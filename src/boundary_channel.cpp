@@ -158,6 +158,7 @@ bool Channel::enter_receiver(ReceiveWait& wait) noexcept {
     const auto now = timer_now();
     CallList expired;
     bool waits = false;
+    bool some_expired = false;
     {
         const std::lock_guard lock(mutex_);
         wait.call = take_first(now, expired);
@@ -171,8 +172,15 @@ bool Channel::enter_receiver(ReceiveWait& wait) noexcept {
             receivers_.push_back(wait);
             waits = true;
         }
+        some_expired = expired.first != nullptr;
+        if (some_expired) {
+            add_reference();  // A receiver that waits may go on, and end, as soon as the lock is free.
+        }
     }
-    end_all(expired, CallEnd::TimedOut);
+    if (some_expired) {
+        end_all(expired, CallEnd::TimedOut);
+        drop_reference();
+    }
     return waits;
 }
 

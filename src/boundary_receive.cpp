@@ -29,6 +29,7 @@ bool receive_suspend(ReceiveWait& wait, TaskHeader* root) noexcept {
         return false;
     }
     wait.root = root;
+    list_before_suspending(root);  // Before the lock: it may run callbacks of stops, which are the user's.
     return wait.channel->enter_receiver(wait);
 }
 

@@ -3,6 +3,7 @@
 #include "receipts.hpp"
 
 #include "futex.hpp"
+#include "scheduler.hpp"
 #include "spargio/detail/seams.hpp"
 
 namespace spargio::detail {
@@ -116,6 +117,7 @@ bool ticket_suspend(TicketWait& wait, TaskHeader* root) noexcept {
         return false;
     }
     wait.root = root;
+    list_before_suspending(root);  // Before the lock: it may run callbacks of stops, which are the user's.
     return wait.receipts->enter(wait);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Boundary calls and spawns for Asio's completion tokens. Opt-in: not part of the umbrella header, and needs the
 // headers of Asio 1.22 or later, or of Boost 1.81 or later: those where SPARGIO_USE_BOOST_ASIO is defined or no other
-// is there.
+// is there. All files of a program use the same of the two.
 #pragma once
 
 #include <chrono>

@@ -58,7 +58,7 @@ private:
         release();
         return false;
     }
-    bool take_back() noexcept override { return leave_call(*call_); }
+    bool take_back() noexcept override { return call_ && leave_call(*call_); }
 
     static void notify_end(CallWaiter& waiter) noexcept { static_cast<AsioCall&>(waiter).end(); }
 
@@ -70,7 +70,7 @@ private:
 template <class Req, class Rep>
 struct StartAsioCall {
     template <class Handler>
-    void operator()(Handler&& given, const ClientEnd& client, Req request, std::chrono::nanoseconds limit) const {
+    void operator()(Handler&& given, ClientEnd client, Req request, std::chrono::nanoseconds limit) const {
         using Waited = AsioCall<Rep>;
         using HandlerType = std::decay_t<Handler>;
         using Pending = AsioPending<HandlerType, Waited>;

@@ -126,12 +126,16 @@ private:
         auto result = pending->wait_->take_result();
         Handler handler(std::move(pending->handler_));
         const Work work(std::move(pending->work_));
-        pending.reset();
+        pending.release()->free_for(handler);
         std::apply([&handler](auto&... parts) { std::move(handler)(std::move(parts)...); }, result);
     }
 
     void destroy() noexcept {
-        Allocator allocator(asio_library::get_associated_allocator(handler_));
+        Handler handler(std::move(handler_));  // It may own the memory.
+        free_for(handler);
+    }
+    void free_for(const Handler& handler) noexcept {
+        Allocator allocator(asio_library::get_associated_allocator(handler));
         this->~AsioPending();
         Traits::deallocate(allocator, this, 1);
     }

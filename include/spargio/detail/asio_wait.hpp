@@ -98,6 +98,7 @@ public:
         } else if (next == Next::Leave) {
             leave();
         } else if (next == Next::Discard) {
+            static_cast<void>(take_back());  // It never waited, so nobody would call end().
             completion.discard();
         }
         release();
@@ -127,8 +128,8 @@ protected:
     /// Under the lock, from New: false: it has ended already, and end() is not going to be called. What will call
     /// end() owns the wait.
     [[nodiscard]] virtual bool enter() noexcept = 0;
-    /// From Waiting, at most once. True: nobody else is going to call end(), which is the caller's to do. Called
-    /// without the lock.
+    /// From Waiting, or where the context is gone before; at most once. True: nobody else is going to call end(), which
+    /// is the caller's to do. Called without the lock.
     [[nodiscard]] virtual bool take_back() noexcept = 0;
 
     /// It has ended; the caller's ownership ends, too. Any thread, once.
