@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "futex.hpp"
+#include "spargio/detail/boundary_ends.hpp"
 #include "spargio/error.hpp"
 
 namespace spargio::detail {
@@ -312,6 +313,24 @@ boundary::Stats channel_stats(Channel& channel) noexcept {
 
 std::size_t channel_capacity(const Channel& channel) noexcept {
     return channel.capacity();
+}
+
+ClientEnd::~ClientEnd() {
+    if (channel_ != nullptr) {
+        channel_->drop_client();
+    }
+}
+
+ServerEnd::~ServerEnd() {
+    if (channel_ != nullptr) {
+        channel_->drop_server();
+    }
+}
+
+ChannelRef::~ChannelRef() {
+    if (channel_ != nullptr) {
+        channel_->drop_reference();
+    }
 }
 
 }  // namespace spargio::detail

@@ -9,6 +9,9 @@
 
 namespace spargio::detail {
 
+// The destructors are not inline: in a std::optional GCC 12 would warn, in users' code, that what is destroyed may be
+// unset.
+
 /// One of a channel's clients. Copyable; any thread.
 class ClientEnd {
 public:
@@ -24,11 +27,7 @@ public:
         std::swap(channel_, other.channel_);
         return *this;
     }
-    ~ClientEnd() {
-        if (channel_ != nullptr) {
-            drop_client(channel_);
-        }
-    }
+    ~ClientEnd();
 
     [[nodiscard]] Channel& operator*() const noexcept {
         SPARGIO_CHECK(channel_ != nullptr, "a boundary::Client was used after it was moved from");
@@ -51,11 +50,7 @@ public:
         std::swap(channel_, taken.channel_);
         return *this;
     }
-    ~ServerEnd() {
-        if (channel_ != nullptr) {
-            drop_server(channel_);
-        }
-    }
+    ~ServerEnd();
 
     [[nodiscard]] Channel& operator*() const noexcept {
         SPARGIO_CHECK(channel_ != nullptr, "a boundary::Server was used after it was moved from");
@@ -74,11 +69,7 @@ public:
     ChannelRef(const ChannelRef&) = delete;
     ChannelRef& operator=(const ChannelRef&) = delete;
     ChannelRef& operator=(ChannelRef&&) = delete;
-    ~ChannelRef() {
-        if (channel_ != nullptr) {
-            drop_reference(channel_);
-        }
-    }
+    ~ChannelRef();
 
     [[nodiscard]] Channel& operator*() const noexcept { return *channel_; }
 
