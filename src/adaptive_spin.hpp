@@ -40,10 +40,27 @@ public:
         }
     }
 
-    /// Spins until `ready()` or the budget is spent; whether it became ready. After each few looks, a microsecond or
-    /// so, it reads the clock and offers the CPU: whoever is to make us ready may be waiting for it. (With two shards
-    /// and a foreign thread on two CPUs a join takes 2.4 us that way, 4.2 if the first offer comes after a microsecond
-    /// more, 8 after five.)
+    /// The CPU was offered after looks of that length, and was back after `cost`. False: it was lost for long.
+    bool offered(std::chrono::nanoseconds looks, std::chrono::nanoseconds cost) noexcept {
+        if (looks + cost > std::max(limit_, kLongOffer) * (looks_ / kLooks)) {
+            budget_ = std::chrono::nanoseconds::zero();
+            held_back_ = kHeldBack;
+            looks_ = kLooks;
+            return false;
+        }
+        shortest_offer_ = std::min(shortest_offer_, cost);
+        // Nobody else has run if it was about as short as the shortest.
+        looks_ = cost < 2 * shortest_offer_ ? std::min(2 * looks_, kMostLooks) : kLooks;
+        return true;
+    }
+    /// How many looks there are before the next offer.
+    [[nodiscard]] int looks() const noexcept { return looks_; }
+
+    /// Spins until `ready()` or the budget is spent; whether it became ready. After a few looks it reads the clock and
+    /// offers the CPU: whoever is to make us ready may be waiting for it. (With two shards and a foreign thread on two
+    /// CPUs a join takes 2.4 us that way, 4.2 if the first offer comes after a microsecond more, 8 after five.) Where
+    /// nobody takes the offers they become rarer: they cost a system call each, and what they keep waiting is the
+    /// answer.
     template <class Ready>
     bool spin(Ready&& ready) noexcept {
         if (budget_ <= std::chrono::nanoseconds::zero()) {
@@ -51,18 +68,14 @@ public:
         }
         const auto begin = clock::now();
         for (auto now = begin; now - begin < budget_;) {
-            for (int round = 0; round < kLooks; ++round) {
+            for (int look = 0; look < looks_; ++look) {
                 if (ready()) {
                     hit();
                     return true;
                 }
                 cpu_relax();
             }
-            std::this_thread::yield();
-            const auto offered = std::exchange(now, clock::now());
-            if (now - offered > std::max(limit_, kLongOffer)) {
-                budget_ = std::chrono::nanoseconds::zero();
-                held_back_ = kHeldBack;
+            if (!offer_cpu(now)) {
                 return ready();
             }
         }
@@ -70,14 +83,17 @@ public:
         return false;
     }
 
-    /// The first few looks of a spin, a microsecond or so, without a clock; for what can be asked cheaply. None when
-    /// spins have missed lately.
-    template <class Ready>
-    bool glance(Ready&& ready) noexcept {
-        for (int round = 0; round < kLooks && budget_ > std::chrono::nanoseconds::zero(); ++round) {
+    /// The looks before the first offer of a spin, without a clock; for what can be asked cheaply. Given up when
+    /// `better()`, which is asked now and then. None when spins have missed lately.
+    template <class Ready, class Better>
+    bool glance(Ready&& ready, Better&& better) noexcept {
+        for (int look = 0; look < looks_ && budget_ > std::chrono::nanoseconds::zero(); ++look) {
             if (ready()) {
                 hit();
                 return true;
+            }
+            if (look % kLooks == 0 && better()) {
+                return false;
             }
             cpu_relax();
         }
@@ -85,7 +101,16 @@ public:
     }
 
 private:
-    static constexpr int kLooks = 32;  // Between two offers. Fewer cost more than they win.
+    /// After looks that began at `now`, which becomes the time after the offer. False: the CPU was lost for long.
+    bool offer_cpu(clock::time_point& now) noexcept {
+        const auto before = clock::now();
+        std::this_thread::yield();
+        const auto since = std::exchange(now, clock::now());
+        return offered(before - since, now - before);
+    }
+
+    static constexpr int kLooks = 32;       // Before an offer that somebody may want: a microsecond.
+    static constexpr int kMostLooks = 128;  // Before one that nobody has wanted lately.
 
     static constexpr std::chrono::nanoseconds kLongOffer = std::chrono::microseconds(20);
     static constexpr unsigned kHeldBack = 64;  // Short sleeps, after the CPU was lost, that raise nothing.
@@ -93,6 +118,8 @@ private:
     std::chrono::nanoseconds limit_;
     std::chrono::nanoseconds budget_;
     unsigned held_back_ = 0;
+    int looks_ = kLooks;
+    std::chrono::nanoseconds shortest_offer_ = kLongOffer;
 };
 
 }  // namespace spargio::detail

@@ -21,7 +21,10 @@ void Shard::idle() noexcept {
     if (stolen_ != nullptr) {
         return;  // A parent goes on, here and now: no other shard need see it.
     }
-    if (spin_.glance([this] { return something_arrived(); })) {
+    const auto may_steal = [this] {
+        return core->something_to_steal() && !core->searching.load(std::memory_order_relaxed);
+    };
+    if (spin_.glance([this] { return something_arrived(); }, may_steal)) {
         return;  // An answer, most likely. Nobody has counted on this shard as a searcher.
     }
     // One searches, the others sleep: it wakes the next of them when it has found something.

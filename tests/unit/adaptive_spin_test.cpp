@@ -114,5 +114,73 @@ TEST(AdaptiveSpin, AMissTakesTheWholeBudget) {
     FAIL() << "the CPU was lost in each of a thousand spins";
 }
 
+TEST(AdaptiveSpin, AGlanceEndsWithTheFirstLookThatFindsSomething) {
+    AdaptiveSpin spin(microseconds(50));
+    int looks = 0;
+    EXPECT_TRUE(spin.glance([&looks] { return ++looks == 20; }, [] { return false; }));
+    EXPECT_EQ(looks, 20);
+}
+
+TEST(AdaptiveSpin, AGlanceLooksFirstAndIsThenGivenUpForSomethingBetter) {
+    AdaptiveSpin spin(microseconds(50));
+    int looks = 0;
+    const auto better = [] { return true; };
+    EXPECT_TRUE(spin.glance([] { return true; }, better));
+    EXPECT_FALSE(spin.glance(
+        [&looks] {
+            ++looks;
+            return false;
+        },
+        better));
+    EXPECT_EQ(looks, 1);
+}
+
+TEST(AdaptiveSpin, WithoutABudgetItDoesNotGlance) {
+    AdaptiveSpin spin(nanoseconds(0));
+    const auto ready = [] { return true; };
+    EXPECT_FALSE(spin.glance(ready, ready));
+}
+
+TEST(AdaptiveSpin, OffersThatNobodyTakesBecomeRarer) {
+    AdaptiveSpin spin(microseconds(50));
+    EXPECT_EQ(spin.looks(), 32);
+    for (const int next : {64, 128, 128}) {
+        EXPECT_TRUE(spin.offered(microseconds(1), nanoseconds(300)));
+        EXPECT_EQ(spin.looks(), next);
+    }
+    int looks = 0;
+    EXPECT_FALSE(spin.glance(
+        [&looks] {
+            ++looks;
+            return false;
+        },
+        [] { return false; }));
+    EXPECT_EQ(looks, 128);
+}
+
+TEST(AdaptiveSpin, AnOfferThatIsTakenMakesThemFrequentAgain) {
+    AdaptiveSpin spin(microseconds(50));
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_TRUE(spin.offered(microseconds(1), nanoseconds(300)));
+    }
+    EXPECT_TRUE(spin.offered(microseconds(8), nanoseconds(599)));
+    EXPECT_EQ(spin.looks(), 128);
+    EXPECT_TRUE(spin.offered(microseconds(8), nanoseconds(600)));
+    EXPECT_EQ(spin.looks(), 32);
+}
+
+TEST(AdaptiveSpin, TheMoreLooksTheLongerTheyMayTake) {
+    AdaptiveSpin spin(microseconds(50));
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_TRUE(spin.offered(microseconds(1), nanoseconds(300)));
+    }
+    EXPECT_TRUE(spin.offered(microseconds(190), nanoseconds(300)));
+    EXPECT_EQ(spin.looks(), 128);
+    EXPECT_FALSE(spin.offered(microseconds(8), microseconds(193)));
+    EXPECT_EQ(spin.budget(), nanoseconds(0));
+    EXPECT_EQ(spin.looks(), 32);
+    EXPECT_FALSE(spin.offered(microseconds(1), microseconds(50)));
+}
+
 }  // namespace
 }  // namespace spargio::detail
