@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The parked ping pong on the kernel's own means, without a runtime: what blocking and waking costs at least.
+// The ping pong without a runtime: what two CPUs need at least to answer each other, spinning or blocking.
 #pragma once
 
 #include <benchmark/benchmark.h>
@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "ping_pong_workloads.hpp"
+#include "spargio/detail/seams.hpp"
 #include "support/affinity.hpp"
 #include "support/raw_ring.hpp"
 
@@ -63,26 +64,57 @@ private:
     alignas(128) std::uint32_t received_ = 0;  // The receiver's.
 };
 
+/// The same, but the receiver spins: what is measured is the way of a cache line from one CPU to the other.
+class SpinningCell {
+public:
+    void send(std::uint32_t value) noexcept {
+        value_ = value;
+        sent_.store(sent_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    }
+
+    std::uint32_t receive() noexcept {
+        while (sent_.load(std::memory_order_acquire) == received_) {
+            spargio::detail::cpu_relax();
+        }
+        ++received_;
+        return value_;
+    }
+
+private:
+    alignas(128) std::atomic<std::uint32_t> sent_{0};
+    std::uint32_t value_ = 0;  // On the same line.
+    alignas(128) std::uint32_t received_ = 0;
+};
+
+/// One batch between two threads, with a cell each way.
+template <class Cell>
+Timed ping_pong_over() {
+    Cell to_client;
+    Cell to_responder;
+    const std::jthread responder([&] {
+        const PinnedScope responder_pinned(responder_cpu());
+        for (std::uint64_t i = 0; i < warm_up_rounds + rounds; ++i) {
+            to_client.send(to_responder.receive());
+        }
+    });
+    return warmed_up([&](std::uint64_t count) {
+        std::uint64_t sum = 0;
+        for (std::uint32_t i = 0; i < count; ++i) {
+            to_responder.send(i);
+            sum += to_client.receive();
+        }
+        return sum;
+    });
+}
+
+inline void steady_ping_pong_rtt_spinning(benchmark::State& state) {
+    const PinnedScope pinned(client_cpu());
+    run_batches(state, rounds, sum_below(rounds), ping_pong_over<SpinningCell>);
+}
+
 inline void steady_ping_pong_rtt_parked_futex(benchmark::State& state) {
     const PinnedScope pinned(client_cpu());
-    run_parked_batches(state, [] {
-        FutexCell to_client;
-        FutexCell to_responder;
-        const std::jthread responder([&] {
-            const PinnedScope responder_pinned(responder_cpu());
-            for (std::uint64_t i = 0; i < warm_up_rounds + rounds; ++i) {
-                to_client.send(to_responder.receive());
-            }
-        });
-        return warmed_up([&](std::uint64_t count) {
-            std::uint64_t sum = 0;
-            for (std::uint32_t i = 0; i < count; ++i) {
-                to_responder.send(i);
-                sum += to_client.receive();
-            }
-            return sum;
-        });
-    });
+    run_parked_batches(state, ping_pong_over<FutexCell>);
 }
 
 /// A message lies in the completion that MSG_RING makes on the receiver's ring.
