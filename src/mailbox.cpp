@@ -146,7 +146,7 @@ void run_event_stop(WorkItem* item, Shard* here) noexcept {
         here->mailbox.remove_waiter(wait);
         wait.error = std::errc::operation_canceled;
     }
-    schedule_here(wait.root, *here);
+    schedule_here(wait.root(), *here);
 }
 
 EventWait::EventWait(Executor* of, Event* out, std::size_t most) noexcept

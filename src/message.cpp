@@ -41,7 +41,7 @@ bool event_suspend(EventWait& wait, TaskHeader* root) {
             return false;
         }
     }
-    wait.root = root;
+    wait.set_root(root);
     list_before_suspending(root);
     if (!root->stop.arm(&wait)) {
         wait.error = std::errc::operation_canceled;

@@ -24,7 +24,7 @@ void cancel_wait(Wait* base, TaskHeader* root) noexcept {
 ShardWait::ShardWait(RunFn on_stop) noexcept : Wait(&cancel_wait), WorkItem(on_stop) {}
 
 bool stop_came_first(ShardWait& wait, Shard& here) noexcept {
-    if (wait.root->stop.finish_cancel()) {
+    if (wait.root()->stop.finish_cancel()) {
         --here.waits_handed_over;  // The wait ends as it would have.
         return false;
     }
@@ -32,7 +32,7 @@ bool stop_came_first(ShardWait& wait, Shard& here) noexcept {
 }
 
 TaskHeader* end_wait(ShardWait* wait) noexcept {
-    TaskHeader* root = wait->root;
+    TaskHeader* root = wait->root();
     if (root->stop.disarm(wait)) {
         return root;
     }

@@ -18,7 +18,7 @@ void run_sleep_stop(WorkItem* item, Shard* here) noexcept {
         here->timers.remove(&wait);
         wait.end = SleepWait::End::Stopped;
     }
-    schedule_here(wait.root, *here);
+    schedule_here(wait.root(), *here);
 }
 
 SleepWait::SleepWait(clock::time_point due_at) noexcept : ShardWait(&run_sleep_stop), TimerNode(due_at) {}
@@ -32,7 +32,7 @@ bool sleep_suspend(SleepWait& wait, TaskHeader* root) noexcept {
         return false;
     }
     auto& shard = static_cast<Shard&>(*root->owner.executor);
-    wait.root = root;
+    wait.set_root(root);
     try {
         shard.timers.insert(&wait);
     } catch (const std::bad_alloc&) {

@@ -15,7 +15,12 @@ struct ShardWait : Wait, WorkItem {
     /// `on_stop` is the message's arrival.
     explicit ShardWait(RunFn on_stop) noexcept;
 
-    TaskHeader* root = nullptr;
+    /// The waiting root is where the message's prefetch hint goes: it is touched right after the message, and a million
+    /// sleepers have a million of these. The shard's thread.
+    [[nodiscard]] TaskHeader* root() const noexcept {
+        return static_cast<TaskHeader*>(back.load(std::memory_order_relaxed));
+    }
+    void set_root(TaskHeader* task) noexcept { back.store(task, std::memory_order_relaxed); }
 };
 
 }  // namespace spargio::detail

@@ -23,7 +23,7 @@ struct WorkItem {
     RunFn run;
     // Before a root starts: an item that its pusher had queued a few pushes before. Only a hint of what to prefetch, it
     // may dangle. A root in a list of live tasks: its neighbour there, which may change while the root is in an
-    // inbox: hence atomic, and as a hint as good as any. Orders nothing.
+    // inbox: hence atomic, and as a hint as good as any. A ShardWait: its root. Orders nothing.
     atomic<WorkItem*> back{nullptr};
 };
 
