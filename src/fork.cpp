@@ -31,24 +31,33 @@ void suspend_for_children(TaskHeader* root) noexcept {
 
 void fork_children(ForkWait& wait, TaskHeader* root) noexcept {
     auto& here = static_cast<Shard&>(*root->owner.executor);
-    const auto& children = wait.children;
+    TaskHeader* const* const children = wait.children.tasks;
+    const auto count = wait.children.count;
     wait.root = root;
     wait.home = &here;
     wait.outer = std::exchange(here.forks, &wait);
     suspend_for_children(root);
-    here.counters.spawned_stealable.add(children.count);
+    here.counters.spawned_stealable.add(count);
     // Nobody else sees the first one, and it runs here as soon as this step has ended, which is now. Until it has ended
     // the parent cannot go on.
     here.next = children[0];
-    const auto last = children.count - 1;
+    become_child(children[0], wait);
+    const auto last = count - 1;
     if (last == 0) {
         return;
     }
     // The newest, which this shard takes first, is the second child; a thief takes the last.
-    const auto pushed = here.deque.push_many(last, [&](std::size_t i) { return children[last - i]; });
-    for (auto left = last - pushed; left != 0; --left) {
-        here.core->overflow.put(children[left]);
-    }
+    const auto pushed = here.deque.push_many(last, [children, last, &wait](std::size_t i) {
+        TaskHeader* child = children[last - i];
+        become_child(child, wait);
+        return child;
+    });
+    for (auto left = last - pushed; left != 0; --left)
+        [[unlikely]] {
+            TaskHeader* child = children[left];
+            become_child(child, wait);
+            here.core->overflow.put(child);
+        }
     wake_one_for_stealing(*here.core, &here);
 }
 
@@ -99,6 +108,7 @@ void arm_forks_above(TaskHeader* task) noexcept {
 /// deeper than a stack: children that are parents wait in a list for their turn.
 void cancel_fork(Wait* base, TaskHeader*) noexcept {
     auto* list = static_cast<ForkWait*>(base);
+    list->next_held = nullptr;
     while (list != nullptr) {
         ForkWait* held = std::exchange(list, list->next_held);
         for (std::size_t i = 0; i < held->children.count; ++i) {

@@ -27,14 +27,15 @@ inline void free(void* block, std::size_t) noexcept {
 
 #else
 
-// Sizes of 16k + 8 are what glibc's malloc hands out without waste.
+// All sizes here are pool_block_bytes() of something.
 inline constexpr std::size_t classes = pool_max_block / 16;
 constexpr std::size_t class_of(std::size_t bytes) noexcept {
-    return (bytes + 7) / 16;
+    return bytes / 16;
 }
 constexpr std::size_t class_bytes(std::size_t size_class) noexcept {
     return size_class * 16 + 8;
 }
+static_assert(class_bytes(class_of(pool_block_bytes(100))) == pool_block_bytes(100));
 
 struct FreeBlock {
     FreeBlock* next;
@@ -44,9 +45,9 @@ static_assert(sizeof(FreeBlock) <= class_bytes(1));
 
 struct FreeList {
     FreeBlock* head = nullptr;
-    std::uint32_t room = 0;        // Blocks it may still take; 0 also before the thread's first use and after its end.
-    FreeBlock* reserve = nullptr;  // A full batch, so that a thread at the edge does not go to the store each time.
+    std::uint32_t room = 0;  // Blocks it may still take; 0 also before the thread's first use and after its end.
 };
+static_assert(sizeof(FreeList) == 16, "then a list's place is the block's size, but for its last bits");
 
 /// Trivially destructible, so it can be used while other thread-local objects are destroyed.
 struct ThreadCache {
@@ -54,6 +55,8 @@ struct ThreadCache {
 
     State state = State::Unused;
     std::array<FreeList, classes> lists{};
+    // A full batch of each, so that a thread at the edge does not go to the store each time.
+    std::array<FreeBlock*, classes> reserves{};
 };
 extern constinit thread_local ThreadCache cache;
 

@@ -14,11 +14,11 @@ namespace spargio::detail {
 
 // For tests and benchmarks; tasks come here through allocate_task() and free_block().
 void* pool_allocate(std::size_t bytes) {
-    return frame_cache::allocate(bytes);
+    return frame_cache::allocate(pool_block_bytes(bytes));
 }
 
 void pool_free(void* block, std::size_t bytes) noexcept {
-    frame_cache::free(block, bytes);
+    frame_cache::free(block, pool_block_bytes(bytes));
 }
 
 #if !SPARGIO_ASAN
@@ -120,7 +120,7 @@ struct CacheGuard {
             FreeList& list = cache.lists[size_class];
             list.room = 0;
             free_batch(std::exchange(list.head, nullptr));
-            FreeBlock* reserve = std::exchange(list.reserve, nullptr);
+            FreeBlock* reserve = std::exchange(cache.reserves[size_class], nullptr);
             if (reserve != nullptr && !shared_store().give(size_class, reserve)) {
                 free_batch(reserve);
             }
@@ -143,7 +143,7 @@ struct CacheGuard {
 void* allocate_slow(std::size_t size_class) {
     if (cache.state == ThreadCache::State::Live || open_cache()) {
         FreeList& list = cache.lists[size_class];
-        FreeBlock* batch = std::exchange(list.reserve, nullptr);
+        FreeBlock* batch = std::exchange(cache.reserves[size_class], nullptr);
         if (batch == nullptr) {
             batch = shared_store().take(size_class);
         }
@@ -170,7 +170,7 @@ void free_slow(FreeBlock* block, std::size_t size_class) noexcept {
     }
     FreeList& list = cache.lists[size_class];
     if (list.room == 0) {
-        FreeBlock* full = std::exchange(list.reserve, list.head);
+        FreeBlock* full = std::exchange(cache.reserves[size_class], list.head);
         if (full != nullptr && !shared_store().give(size_class, full)) {
             free_batch(full);
         }

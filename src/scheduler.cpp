@@ -36,13 +36,8 @@ constexpr std::uint64_t mix(std::uint64_t key) noexcept {
     return key ^ (key >> 31U);
 }
 
-void place(TaskHeader* task, TaskKind kind) noexcept {
-    task->kind = kind;
-    task->link.leaf = task->frame();
-}
-
 bool submit_pinned(Shard& target, Shard* here, TaskHeader* task) noexcept {
-    place(task, TaskKind::Pinned);
+    task->kind = TaskKind::Pinned;
     task->home = target.id;
     task->owner.executor = &target;
     if (here == &target) {
@@ -87,7 +82,7 @@ StealQueue::Offer offer_stealable(Shard& queue, TaskHeader* task) noexcept {
 }
 
 bool submit_stealable(RuntimeCore& core, Shard& first, Shard* here, TaskHeader* task, bool any_queue) noexcept {
-    place(task, TaskKind::Stealable);
+    task->kind = TaskKind::Stealable;
     task->owner.executor = &first;
     if (here == &first) {
         here->counters.spawned_stealable.add();
@@ -182,7 +177,7 @@ void submit_blocking(RuntimeCore& core, TaskHeader* task) noexcept {
         refuse_task(task, RuntimeError::Closed);
         return;
     }
-    place(task, TaskKind::Blocking);
+    task->kind = TaskKind::Blocking;
     if (const auto refusal = core.blocking.submit(task)) {
         refuse_task(task, static_cast<RuntimeError>(refusal.value()));
     }

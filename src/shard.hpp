@@ -87,6 +87,8 @@ public:
 
     // A task that finds an event each time would never let others run.
     static constexpr std::size_t events_per_step = 256;
+    // Then completions, timers and what other threads have brought have their turn.
+    static constexpr unsigned items_per_turn = 64;
 
     /// From the thread's start until its tasks are gone; the driver exists.
     void run() noexcept;
@@ -119,6 +121,19 @@ public:
         Counter& begun = task->kind == TaskKind::Pinned ? counters.begun_pinned : counters.stealable_executed;
         begun.add();
     }
+    /// At the end of an item: the next of the turn, if run_items() would take it out of the deque; all that lies there
+    /// are tasks. Else null.
+    [[nodiscard]] TaskHeader* next_of_turn() noexcept {
+        if (turn_ == 0 || turn_ + 1 == items_per_turn || !ready.empty() || !inbox.empty() ||
+            stopping.load(std::memory_order_relaxed)) {
+            return nullptr;
+        }
+        WorkItem* item = deque.pop();
+        if (item != nullptr) {
+            ++turn_;
+        }
+        return static_cast<TaskHeader*>(item);
+    }
     /// Most tasks end in their first step. Those that are about to suspend are taken into the lists that a shutdown
     /// walks (list_before_suspending()), and out of them at their end; until then nobody but this shard can reach a
     /// task, and a shutdown waits for the end of the step. One that waits for its forked children is listed when
@@ -140,7 +155,7 @@ private:
     // src/worker_loop.cpp
     [[nodiscard]] bool something_of_its_own() const noexcept;
     void run_items() noexcept;
-    [[nodiscard]] WorkItem* next_item(unsigned turn) noexcept;
+    [[nodiscard]] WorkItem* next_item() noexcept;
     [[nodiscard]] WorkItem* longest_waiting() noexcept;
     [[nodiscard]] WorkItem* oldest_in_deque() noexcept;
     void take_arrivals() noexcept;
@@ -163,6 +178,7 @@ private:
 
     WorkItem* stolen_ = nullptr;  // Runs next; between a steal and the next turn only.
     std::uint64_t turns_ = 0;
+    unsigned turn_ = 0;                 // The item of the turn that runs: from 0 to before items_per_turn.
     clock::time_point oldest_since_{};  // Since when the deque's oldest may have waited; nothing if it was empty.
     AdaptiveSpin spin_;
     RandomSource random_;

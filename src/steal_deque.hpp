@@ -51,8 +51,10 @@ public:
             const auto left = room(bottom);
             count = count < left ? count : left;
         }
+        atomic<WorkItem*>* const slots = slots_.get();
+        const auto mask = mask_;
         for (std::size_t i = 0; i < count; ++i) {
-            slot(bottom + static_cast<std::int64_t>(i)).store(item(i), std::memory_order_relaxed);
+            slots[(static_cast<std::size_t>(bottom) + i) & mask].store(item(i), std::memory_order_relaxed);
         }
         if (count != 0) {
             // Releases the slots and the items.

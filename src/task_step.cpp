@@ -18,8 +18,9 @@ constexpr int kChain = 32;
 /// Resumes the root until it suspends or ends. Returns it if it has ended.
 TaskHeader* resume(TaskHeader* root, Shard& shard) noexcept {
     root->owner.executor = &shard;
-    root->awaits_completer = false;
-    if (!root->begun) {
+    if (root->begun) {
+        root->awaits_completer = false;
+    } else {
         root->begun = true;
         shard.count_begin(root);
     }
@@ -32,6 +33,16 @@ TaskHeader* resume(TaskHeader* root, Shard& shard) noexcept {
     }
     shard.inline_depth = 0;
     return std::exchange(shard.ended, nullptr);
+}
+
+/// A joiner or parent that its completer has to see on its way: returns it if it may run here and now, else queues it.
+TaskHeader* resume_or_schedule(TaskHeader* root, const RuntimeCore& core, const Shard* here) noexcept {
+    const Executor* last = root->owner.executor;
+    if (here != nullptr && (last == here || (root->kind == TaskKind::Stealable && last->core == &core))) {
+        return root;
+    }
+    schedule(root);
+    return nullptr;
 }
 
 /// A step, and the end of the root if it was the last. Returns a joiner that is to go on here and now, or null.
@@ -47,14 +58,19 @@ TaskHeader* step(TaskHeader* root, Shard& shard) noexcept {
             shard.unlist(ended);
         }
         // Locals, parameters and the callable end here, before anybody can see the result.
-        destroy_frame(ended);
+        std::coroutine_handle<>::from_address(ended->frame()).destroy();
     }
     // Before the end is: who has joined a sender that never moved can rely on what it sent.
-    if (shard.unpublished != nullptr) {
+    if (shard.unpublished != nullptr) [[unlikely]] {
         shard.publish_messages();
     }
     if (ended == nullptr) {
         return nullptr;
+    }
+    if (ended->forked) {
+        TaskHeader* parent = end_forked(ended, &shard);
+        return parent == nullptr || parent->owner.executor == &shard ? parent
+                                                                     : resume_or_schedule(parent, *shard.core, &shard);
     }
     TaskHeader* joiner = complete_task_for(ended, shard.runtime(), &shard);
     if (shard.unpublished != nullptr) {
@@ -73,16 +89,6 @@ void run_later(TaskHeader* task, Shard& shard) noexcept {
     }
 }
 
-/// A joiner or parent that its completer has to see on its way: returns it if it may run here and now, else queues it.
-TaskHeader* resume_or_schedule(TaskHeader* root, const RuntimeCore& core, const Shard* here) noexcept {
-    const Executor* last = root->owner.executor;
-    if (here != nullptr && (last == here || (root->kind == TaskKind::Stealable && last->core == &core))) {
-        return root;
-    }
-    schedule(root);
-    return nullptr;
-}
-
 }  // namespace
 
 void run_task_step(TaskHeader* task, Shard& shard) noexcept {
@@ -92,9 +98,12 @@ void run_task_step(TaskHeader* task, Shard& shard) noexcept {
             task = std::exchange(shard.next, nullptr);
         }
         if (task == nullptr) {
-            return;
-        }
-        if (chain == kChain || shard.stopping.load(std::memory_order_relaxed)) {
+            task = shard.next_of_turn();
+            if (task == nullptr) {
+                return;
+            }
+            chain = -1;
+        } else if (chain == kChain || shard.stopping.load(std::memory_order_relaxed)) {
             run_later(task, shard);
             return;
         }

@@ -12,8 +12,7 @@ namespace spargio::detail {
 
 namespace {
 
-constexpr unsigned kItemsPerTurn = 64;   // Then the inbox, completions and timers have their turn.
-constexpr unsigned kStealableEvery = 8;  // Of these, at least one is stealable; and the inbox is looked at.
+constexpr unsigned kStealableEvery = 8;  // Of a turn's items, at least one is stealable; and the inbox is looked at.
 // What is oldest in the deque waits for what is made on top of it, for ever if nobody steals and that never ends.
 // Rarely, since the oldest is the largest part of a tree, and each one begun early makes the tree wider.
 constexpr auto kOldestEvery = std::chrono::milliseconds(2);
@@ -56,14 +55,15 @@ void Shard::take_arrivals() noexcept {
 }
 
 void Shard::run_items() noexcept {
-    for (unsigned turn = 0; turn < kItemsPerTurn; ++turn) {
-        WorkItem* item = stopping.load(std::memory_order_relaxed) ? nullptr : next_item(turn);
+    for (turn_ = 0; turn_ < items_per_turn; ++turn_) {
+        WorkItem* item = stopping.load(std::memory_order_relaxed) ? nullptr : next_item();
         if (item == nullptr) {
             return;
         }
-        item->run(item, this);
+        const auto first = turn_;
+        item->run(item, this);  // And perhaps some of the next: next_of_turn().
         // Where steps are long, what comes from outside should not wait for a whole turn of them.
-        if (turn % kStealableEvery == kStealableEvery - 1 && !inbox.empty()) {
+        if ((turn_ + 1) / kStealableEvery != first / kStealableEvery && !inbox.empty()) {
             inbox.take_all(ready);
         }
     }
@@ -71,23 +71,23 @@ void Shard::run_items() noexcept {
 
 /// The queues in turn: pinned tasks, then the newest of the deque, then what came from elsewhere, then the shared
 /// queue. At the start of a turn the other way round, so that nothing waits for ever for what comes before it.
-WorkItem* Shard::next_item(unsigned turn) noexcept {
+WorkItem* Shard::next_item() noexcept {
     if (stolen_ != nullptr) {
         // No thief can see it here any more: it must not wait behind anything.
         return std::exchange(stolen_, nullptr);
     }
-    if (turn == 0) {
+    if (turn_ == 0) {
         if (WorkItem* item = longest_waiting()) {
             return item;
         }
     }
-    if (turn == 1) {
+    if (turn_ == 1) {
         // Beside the other queues, not instead of them: a turn may take longer than kOldestEvery each time.
         if (WorkItem* item = oldest_in_deque()) {
             return item;
         }
     }
-    if (turn % kStealableEvery != 0) {
+    if (turn_ % kStealableEvery != 0) {
         if (WorkItem* item = ready.pop_front()) {
             return item;
         }

@@ -32,9 +32,6 @@ public:
 
     template <class P>
     SPARGIO_AWAIT_NOINLINE void await_suspend(std::coroutine_handle<P> frame) noexcept {
-        for (std::size_t i = 0; i < wait_.children.count; ++i) {
-            become_child(wait_.children[i], wait_);
-        }
         fork_children(wait_, header_of(frame)->root());
     }
 
@@ -67,7 +64,11 @@ public:
 private:
     template <std::size_t... i>
     std::tuple<ForkValue<T>...> take_all(std::index_sequence<i...>) {
-        return std::tuple<ForkValue<T>...>{take_forked<T>(Children::operator[](i))...};
+        std::tuple<ForkValue<T>...> values{take_forked<T>(Children::operator[](i))...};
+        if constexpr ((is_freed_when_taken<T> && ...)) {
+            Children::forget();
+        }
+        return values;
     }
 };
 
@@ -111,10 +112,7 @@ private:
         for (const ChildTask& task : tasks) {
             SPARGIO_CHECK(task.valid(), "forking a Task that was awaited, spawned or moved from already");
         }
-        const auto at = [](const void* first, std::size_t i) noexcept {
-            return TaskAccess::header(static_cast<const ChildTask*>(first)[i]);
-        };
-        return {std::ranges::data(tasks), std::ranges::size(tasks), at};
+        return children_in(std::ranges::data(tasks), std::ranges::size(tasks));
     }
 };
 

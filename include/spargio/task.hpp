@@ -181,11 +181,6 @@ struct TaskAccess {
     [[nodiscard]] static TaskHeader* release(Task<T>& task) noexcept {
         return std::exchange(task.task_, nullptr);
     }
-    /// The block, which stays the Task's.
-    template <class T>
-    [[nodiscard]] static TaskHeader* header(const Task<T>& task) noexcept {
-        return task.task_;
-    }
 };
 
 }  // namespace detail

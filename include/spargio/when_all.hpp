@@ -41,16 +41,8 @@ Task<std::tuple<ForkValue<T>...>> run_all(ForkedTasks<sizeof...(T)> children) {
 }
 
 template <class T>
-ForkedChildren children_in(const std::vector<Task<T>>& tasks) noexcept {
-    const auto at = [](const void* first, std::size_t i) noexcept {
-        return TaskAccess::header(static_cast<const Task<T>*>(first)[i]);
-    };
-    return {tasks.data(), tasks.size(), at};
-}
-
-template <class T>
 Task<std::vector<ObjectValue<T>>> run_all_of(std::vector<Task<T>> tasks) {
-    const ForkedChildren children = children_in(tasks);
+    const ForkedChildren children = children_in(tasks.data(), tasks.size());
     LocalForkAwaiter all(children, &settle_at_failure);
     co_await all;
     if (all.decided_by() != children.count) [[unlikely]] {

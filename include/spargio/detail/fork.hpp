@@ -9,17 +9,12 @@
 
 namespace spargio::detail {
 
-/// The children of one fork, in whatever their awaiter keeps them.
+/// The children of one fork, where their awaiter keeps them.
 struct ForkedChildren {
-    using At = TaskHeader* (*)(const void* tasks, std::size_t i) noexcept;
-
-    const void* tasks;
+    TaskHeader* const* tasks;
     std::size_t count;
-    At at = nullptr;  // Null: an array of TaskHeader*.
 
-    [[nodiscard]] TaskHeader* operator[](std::size_t i) const noexcept {
-        return at == nullptr ? static_cast<TaskHeader* const*>(tasks)[i] : at(tasks, i);
-    }
+    [[nodiscard]] TaskHeader* operator[](std::size_t i) const noexcept { return tasks[i]; }
 };
 
 /// Wait::CancelFn of a fork: asks each child to stop; the parent goes on when all have ended.
@@ -73,7 +68,7 @@ struct ForkWait : Wait {
     atomic<bool> failed{false};
     // A stop of the parent reaches the children. Writer: the first child that needs it; ordered by its being counted.
     atomic<bool> armed{false};
-    ForkWait* next_held = nullptr;  // The canceller's.
+    ForkWait* next_held;  // The canceller's.
 };
 
 /// Makes a task that has not started a child of `wait`.
@@ -81,15 +76,14 @@ inline void become_child(TaskHeader* task, ForkWait& wait) noexcept {
     task->kind = TaskKind::Stealable;
     task->forked = true;
     task->join.store(reinterpret_cast<std::uintptr_t>(&wait), std::memory_order_relaxed);
-    task->link.leaf = task->frame();
 }
 
 [[nodiscard]] inline ForkWait* fork_of(TaskHeader* child) noexcept {
     return reinterpret_cast<ForkWait*>(child->join.load(std::memory_order_relaxed));
 }
 
-/// Suspends `root` and starts the children: the first runs on this shard as soon as the step ends, the others are
-/// stealable. They are never refused. Afterwards nothing of the parent may be touched.
+/// Suspends `root`, makes the tasks its children and starts them: the first runs on this shard as soon as the step
+/// ends, the others are stealable. They are never refused. Afterwards nothing of the parent may be touched.
 void fork_children(ForkWait& wait, TaskHeader* root) noexcept;
 
 /// The end of a forked child whose frame is gone, on the thread of `here`; null is any other thread, when all forks are

@@ -6,6 +6,11 @@
 
 namespace spargio::detail {
 
+/// The size of the block for `bytes`. Sizes of 16k + 8 are what glibc's malloc hands out without waste.
+constexpr std::size_t pool_block_bytes(std::size_t bytes) noexcept {
+    return (bytes + 7) / 16 * 16 + 8;
+}
+
 /// At least `bytes`, 16-aligned, from the calling thread's list where it has one. Throws std::bad_alloc.
 /// Out of line on purpose: inlined into a coroutine, a compiler may keep the address of the thread's list across a
 /// suspension and use it on another thread.

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "spargio/detail/atomic.hpp"
+#include "spargio/detail/frame_pool.hpp"
 #include "spargio/detail/stop_link.hpp"
 #include "spargio/detail/work_item.hpp"
 #include "spargio/shard_id.hpp"
@@ -69,7 +70,7 @@ struct TaskHeader : WorkItem {
     static constexpr std::uintptr_t join_stop_mark = 4;
     static constexpr std::uintptr_t join_pointer = ~std::uintptr_t{7};
 
-    TaskHeader(RunFn fn, std::uint16_t result_size) noexcept : WorkItem(fn), result_bytes(result_size) {}
+    TaskHeader(RunFn fn, std::uint16_t result_size) noexcept : WorkItem(fn), link{frame()}, result_bytes(result_size) {}
     TaskHeader(const TaskHeader&) = delete;
     TaskHeader& operator=(const TaskHeader&) = delete;
 
@@ -83,12 +84,13 @@ struct TaskHeader : WorkItem {
         TaskHeader* root;
         Executor* executor;
     } owner{nullptr};
-    // Awaited: the frame that awaits this one. Root: the innermost frame. Frame destroyed: the block's size.
+    // Awaited: the frame that awaits this one. Root, and before it is either: the innermost frame. Frame destroyed: the
+    // block's size.
     union Link {
-        void* parent;
         void* leaf;
+        void* parent;
         std::size_t block_bytes;
-    } link{nullptr};
+    } link;
     // Root, listed: the next in its shard's list of live tasks (the one before is WorkItem::back). Ended by an
     // exception: `core` keeps the hook reachable.
     union Live {
@@ -134,8 +136,9 @@ constexpr std::size_t result_slot_bytes(std::size_t size) noexcept {
     return ((size < sizeof(void*) ? sizeof(void*) : size) + 7) / 16 * 16 + 8;
 }
 
+/// What the pool is asked for: constant where a coroutine is compiled, so it is rounded there and not at each call.
 constexpr std::size_t block_bytes(std::size_t result_bytes, std::size_t frame_bytes) noexcept {
-    return result_bytes + sizeof(TaskHeader) + frame_bytes;
+    return pool_block_bytes(result_bytes + sizeof(TaskHeader) + frame_bytes);
 }
 
 /// Makes a block; returns the frame's address. Throws std::bad_alloc.
