@@ -20,6 +20,15 @@ void stop_children(const ForkWait& wait) noexcept {
     }
 }
 
+/// The children from the second to that number.
+[[gnu::noinline, gnu::cold]] void put_into_overflow(Shard& here, ForkWait& wait, std::size_t last) noexcept {
+    for (; last != 0; --last) {
+        TaskHeader* child = wait.children[last];
+        become_child(child, wait);
+        here.core->overflow.put(child);
+    }
+}
+
 }  // namespace
 
 void suspend_for_children(TaskHeader* root) noexcept {
@@ -34,7 +43,7 @@ void fork_children(ForkWait& wait, TaskHeader* root) noexcept {
     TaskHeader* const* const children = wait.children.tasks;
     const auto count = wait.children.count;
     wait.root = root;
-    wait.home = &here;
+    wait.home.store(&here, std::memory_order_relaxed);
     wait.outer = std::exchange(here.forks, &wait);
     suspend_for_children(root);
     here.counters.spawned_stealable.add(count);
@@ -52,12 +61,9 @@ void fork_children(ForkWait& wait, TaskHeader* root) noexcept {
         become_child(child, wait);
         return child;
     });
-    for (auto left = last - pushed; left != 0; --left)
-        [[unlikely]] {
-            TaskHeader* child = children[left];
-            become_child(child, wait);
-            here.core->overflow.put(child);
-        }
+    if (pushed != last) [[unlikely]] {
+        put_into_overflow(here, wait, last - pushed);
+    }
     wake_one_for_stealing(*here.core, &here);
 }
 
@@ -65,7 +71,7 @@ TaskHeader* settle_forks_slow(Executor& here, const ForkWait* keep) noexcept {
     TaskHeader* ready = nullptr;
     while (here.forks != nullptr && here.forks != keep) {
         ForkWait* wait = std::exchange(here.forks, here.forks->outer);
-        wait->settled = true;
+        wait->home.store(nullptr, std::memory_order_relaxed);
         const auto counted = wait->ended_here + 1;
         if (wait->unfinished.fetch_sub(counted, std::memory_order_acq_rel) != counted) {
             continue;

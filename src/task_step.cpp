@@ -17,6 +17,7 @@ constexpr int kChain = 32;
 
 /// Resumes the root until it suspends or ends. Returns it if it has ended.
 TaskHeader* resume(TaskHeader* root, Shard& shard) noexcept {
+    shard.events_in_step = 0;
     root->owner.executor = &shard;
     if (root->begun) {
         root->awaits_completer = false;
@@ -27,10 +28,11 @@ TaskHeader* resume(TaskHeader* root, Shard& shard) noexcept {
     auto frame = std::coroutine_handle<>::from_address(root->link.leaf);
     // From here on the root may be anywhere, or gone; only `shard.ended` says that it has ended in this step.
     frame.resume();
-    while (shard.trampoline != nullptr) {
-        frame = std::coroutine_handle<>::from_address(std::exchange(shard.trampoline, nullptr));
-        frame.resume();
-    }
+    while (shard.trampoline != nullptr)
+        [[unlikely]] {
+            frame = std::coroutine_handle<>::from_address(std::exchange(shard.trampoline, nullptr));
+            frame.resume();
+        }
     shard.inline_depth = 0;
     return std::exchange(shard.ended, nullptr);
 }
@@ -45,38 +47,36 @@ TaskHeader* resume_or_schedule(TaskHeader* root, const RuntimeCore& core, const 
     return nullptr;
 }
 
-/// A step, and the end of the root if it was the last. Returns a joiner that is to go on here and now, or null.
-TaskHeader* step(TaskHeader* root, Shard& shard) noexcept {
-    shard.events_in_step = 0;
-    if (TaskHeader* parent = settle_forks(shard, root)) [[unlikely]] {
-        schedule(parent);
+/// The end of a root in its last step. Returns a joiner or parent that is to go on here and now, or null.
+TaskHeader* end_root(TaskHeader* root, Shard& shard) noexcept {
+    shard.counters.ended.add();
+    if (root->listed) {
+        shard.unlist(root);
     }
-    TaskHeader* ended = resume(root, shard);
-    if (ended != nullptr) {
-        shard.counters.ended.add();
-        if (ended->listed) {
-            shard.unlist(ended);
-        }
-        // Locals, parameters and the callable end here, before anybody can see the result.
-        std::coroutine_handle<>::from_address(ended->frame()).destroy();
-    }
+    // Locals, parameters and the callable end here, before anybody can see the result.
+    std::coroutine_handle<>::from_address(root->frame()).destroy();
     // Before the end is: who has joined a sender that never moved can rely on what it sent.
     if (shard.unpublished != nullptr) [[unlikely]] {
         shard.publish_messages();
     }
-    if (ended == nullptr) {
-        return nullptr;
-    }
-    if (ended->forked) {
-        TaskHeader* parent = end_forked(ended, &shard);
+    if (root->forked) {
+        TaskHeader* parent = end_forked(root, &shard);
         return parent == nullptr || parent->owner.executor == &shard ? parent
                                                                      : resume_or_schedule(parent, *shard.core, &shard);
     }
-    TaskHeader* joiner = complete_task_for(ended, shard.runtime(), &shard);
+    TaskHeader* joiner = complete_task_for(root, shard.runtime(), &shard);
     if (shard.unpublished != nullptr) {
         shard.publish_messages();  // The hook for exceptions, or the destructor of a result, has sent something.
     }
     return joiner;
+}
+
+/// Takes what a suspended root has left to go on at once: the first of its children, or null.
+TaskHeader* after_suspension(Shard& shard) noexcept {
+    if (shard.unpublished != nullptr) [[unlikely]] {
+        shard.publish_messages();
+    }
+    return std::exchange(shard.next, nullptr);
 }
 
 /// Queues a root that was to go on at once: in a shutdown it will not be resumed any more, else it is next in its turn.
@@ -93,17 +93,18 @@ void run_later(TaskHeader* task, Shard& shard) noexcept {
 
 void run_task_step(TaskHeader* task, Shard& shard) noexcept {
     for (int chain = 0;; ++chain) {
-        task = step(task, shard);
-        if (task == nullptr) {
-            task = std::exchange(shard.next, nullptr);
+        if (TaskHeader* parent = settle_forks(shard, task)) [[unlikely]] {
+            schedule(parent);
         }
+        TaskHeader* ended = resume(task, shard);
+        task = ended != nullptr ? end_root(ended, shard) : after_suspension(shard);
         if (task == nullptr) {
             task = shard.next_of_turn();
             if (task == nullptr) {
                 return;
             }
             chain = -1;
-        } else if (chain == kChain || shard.stopping.load(std::memory_order_relaxed)) {
+        } else if (chain == kChain || shard.stopping.load(std::memory_order_relaxed)) [[unlikely]] {
             run_later(task, shard);
             return;
         }

@@ -55,11 +55,12 @@ struct ForkWait : Wait {
     const EndedFn ended = nullptr;  // Null: fork_join().
     const bool shielded = false;
 
-    // The thread of the shard that forked, but for `home` itself.
-    Executor* home = nullptr;
+    // The shard that forked, until it has settled; null where ends are counted in another way. Writer: its thread.
+    // Others only compare it with themselves, so it orders nothing.
+    atomic<Executor*> home{nullptr};
+    // The thread of that shard.
     ForkWait* outer = nullptr;   // The next of its forks.
     std::size_t ended_here = 0;  // Until it is settled.
-    bool settled = false;
 
     // Writers: whoever ends a child, and settle_forks(). Each decrement releases the children's results, the last one
     // acquires them all.
@@ -86,39 +87,47 @@ inline void become_child(TaskHeader* task, ForkWait& wait) noexcept {
 /// ends, the others are stealable. They are never refused. Afterwards nothing of the parent may be touched.
 void fork_children(ForkWait& wait, TaskHeader* root) noexcept;
 
+/// All children have ended: the parent, or null if a canceller is at work, who will schedule it.
+[[nodiscard]] inline TaskHeader* parent_to_go_on(ForkWait& wait) noexcept {
+    TaskHeader* parent = wait.root;
+    return !wait.armed.load(std::memory_order_relaxed) || parent->stop.disarm(&wait) ? parent : nullptr;
+}
+
 /// The end of a forked child whose frame is gone, on the thread of `here`; null is any other thread, when all forks are
 /// settled. If it was the last, returns the parent, which the caller schedules.
 [[nodiscard]] inline TaskHeader* end_forked(TaskHeader* child, Executor* here) noexcept {
     ForkWait* wait = fork_of(child);
-    if (wait->ended != nullptr) [[unlikely]] {
+    if (wait->home.load(std::memory_order_relaxed) == here && here != nullptr) [[likely]] {
+        if (child->outcome == Outcome::Exception) [[unlikely]] {
+            wait->failed.store(true, std::memory_order_relaxed);
+        }
+        if (++wait->ended_here != wait->children.count) {
+            return nullptr;
+        }
+        here->forks = wait->outer;  // It was the newest: this step was one of its children's.
+        return parent_to_go_on(*wait);
+    }
+    if (wait->ended != nullptr) {
         return wait->ended(child, here);
     }
     if (child->outcome == Outcome::Exception) [[unlikely]] {
         wait->failed.store(true, std::memory_order_relaxed);
     }
-    if (wait->home == here && !wait->settled) {
-        if (++wait->ended_here != wait->children.count) {
-            return nullptr;
-        }
-        here->forks = wait->outer;  // It was the newest: this step was one of its children's.
-    } else if (wait->unfinished.load(std::memory_order_acquire) != 1 &&
-               wait->unfinished.fetch_sub(1, std::memory_order_acq_rel) != 1) {
+    if (wait->unfinished.load(std::memory_order_acquire) != 1 &&
+        wait->unfinished.fetch_sub(1, std::memory_order_acq_rel) != 1) {
         // (When it is one nobody else counts any more: the last needs no read-modify-write.)
         return nullptr;
     }
-    TaskHeader* parent = wait->root;
-    return !wait->armed.load(std::memory_order_relaxed) || parent->stop.disarm(wait) ? parent : nullptr;
+    return parent_to_go_on(*wait);
 }
 
 /// Before `here` runs `next`, or nothing: gives up counting apart those forks that `next` is no child of. Its thread.
 /// If all children of one have ended meanwhile, returns its parent, which the caller schedules.
 [[nodiscard]] TaskHeader* settle_forks_slow(Executor& here, const ForkWait* keep) noexcept;
 [[nodiscard]] inline TaskHeader* settle_forks(Executor& here, TaskHeader* next) noexcept {
-    if (here.forks == nullptr) {
-        return nullptr;
-    }
-    const ForkWait* keep = next != nullptr && next->forked ? fork_of(next) : nullptr;
-    return here.forks != keep ? settle_forks_slow(here, keep) : nullptr;
+    // (If it is no child at all its join word is no ForkWait's address.)
+    const ForkWait* keep = next != nullptr ? fork_of(next) : nullptr;
+    return here.forks == nullptr || here.forks == keep ? nullptr : settle_forks_slow(here, keep);
 }
 
 /// From here on a stop of a task above reaches this one, which runs; if there was one already, it is stopped at once.
