@@ -54,6 +54,27 @@ TEST_F(StealDequeTest, StartsEmpty) {
     EXPECT_EQ(deque.taken(), 0U) << "nothing was given";
 }
 
+TEST_F(StealDequeTest, WithoutThievesTheOwnerHasBothEnds) {
+    StealDeque deque(4, StealDeque::Thieves::None);
+    EXPECT_EQ(deque.pop(), nullptr);
+    for (std::uint64_t lap = 0; lap < 10; ++lap) {
+        EXPECT_EQ(push(deque, 0, 5), 4U) << "the ring of four holds four";
+        EXPECT_EQ(push(deque, 4, 1), 0U);
+        EXPECT_EQ(deque.size(), 4U);
+        EXPECT_EQ(deque.pop(), &items[3]) << "the newest";
+        EXPECT_EQ(deque.steal(), &items[0]) << "the oldest";
+        EXPECT_EQ(push(deque, 4, 3), 2U) << "at either end there is room again";
+        EXPECT_EQ(deque.pop(), &items[5]);
+        EXPECT_EQ(deque.pop(), &items[4]);
+        EXPECT_EQ(deque.pop(), &items[2]);
+        EXPECT_EQ(deque.steal(), &items[1]);
+        EXPECT_EQ(deque.pop(), nullptr);
+        EXPECT_EQ(deque.steal(), nullptr);
+        EXPECT_EQ(deque.size(), 0U);
+        EXPECT_EQ(deque.taken(), 6 * (lap + 1));
+    }
+}
+
 TEST_F(StealDequeTest, RoundsItsCapacityUpToAPowerOfTwo) {
     const std::array<std::array<std::size_t, 2>, 8> cases{
         {{0, 1}, {1, 1}, {2, 2}, {3, 4}, {4, 4}, {5, 8}, {31, 32}, {33, 64}}};
