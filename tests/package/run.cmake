@@ -60,13 +60,16 @@ function(with_pkg_config)
     run_consumer("${program}")
 endfunction()
 
+# Where the library is built along, it is in few translation units: a quarter of the time. The presets build it file by file.
+set(from_source "-DSPARGIO_SOURCE=${PROJECT}" -DCMAKE_UNITY_BUILD=ON)
+
 if(STEP STREQUAL "subdirectory")
     file(REMOVE_RECURSE "${prefix}")
-    build_and_run(subdirectory "${consumers}/consumer" -DCONSUMER_MODE=add_subdirectory "-DSPARGIO_SOURCE=${PROJECT}"
+    build_and_run(subdirectory "${consumers}/consumer" -DCONSUMER_MODE=add_subdirectory ${from_source}
                   -DSPARGIO_INSTALL=ON)
     run("${CMAKE_COMMAND}" --install "${FOLDER}/subdirectory" --config ${CONFIG} --prefix "${prefix}")
 elseif(STEP STREQUAL "fetch_content")
-    build_and_run(fetch_content "${consumers}/consumer" -DCONSUMER_MODE=fetch_content "-DSPARGIO_SOURCE=${PROJECT}"
+    build_and_run(fetch_content "${consumers}/consumer" -DCONSUMER_MODE=fetch_content ${from_source}
                   -DBUILD_SHARED_LIBS=ON)
 elseif(STEP STREQUAL "find_package")
     with_find_package(find_package "${consumers}/consumer")
