@@ -124,7 +124,7 @@ public:
     /// At the end of an item: the next of the turn, if run_items() would take it out of the deque; all that lies there
     /// are tasks. Else null.
     [[nodiscard]] TaskHeader* next_of_turn() noexcept {
-        if (turn_ == 0 || turn_ + 1 == items_per_turn || !ready.empty() || !inbox.empty() ||
+        if (!ready.empty() || turn_ == 0 || turn_ + 1 == items_per_turn || !inbox.empty() ||
             stopping.load(std::memory_order_relaxed)) {
             return nullptr;
         }

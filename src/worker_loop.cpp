@@ -54,24 +54,10 @@ void Shard::take_arrivals() noexcept {
     }
 }
 
-void Shard::run_items() noexcept {
-    for (turn_ = 0; turn_ < items_per_turn; ++turn_) {
-        WorkItem* item = stopping.load(std::memory_order_relaxed) ? nullptr : next_item();
-        if (item == nullptr) {
-            return;
-        }
-        const auto first = turn_;
-        item->run(item, this);  // And perhaps some of the next: next_of_turn().
-        // Where steps are long, what comes from outside should not wait for a whole turn of them.
-        if ((turn_ + 1) / kStealableEvery != first / kStealableEvery && !inbox.empty()) {
-            inbox.take_all(ready);
-        }
-    }
-}
-
 /// The queues in turn: pinned tasks, then the newest of the deque, then what came from elsewhere, then the shared
-/// queue. At the start of a turn the other way round, so that nothing waits for ever for what comes before it.
-WorkItem* Shard::next_item() noexcept {
+/// queue. At the start of a turn the other way round, so that nothing waits for ever for what comes before it. (As a
+/// call of its own it makes a yield 2 ns longer.)
+[[gnu::always_inline]] inline WorkItem* Shard::next_item() noexcept {
     if (stolen_ != nullptr) {
         // No thief can see it here any more: it must not wait behind anything.
         return std::exchange(stolen_, nullptr);
@@ -102,6 +88,21 @@ WorkItem* Shard::next_item() noexcept {
         return item;
     }
     return ready.pop_front();
+}
+
+void Shard::run_items() noexcept {
+    for (turn_ = 0; turn_ < items_per_turn; ++turn_) {
+        WorkItem* item = stopping.load(std::memory_order_relaxed) ? nullptr : next_item();
+        if (item == nullptr) {
+            return;
+        }
+        const auto first = turn_;
+        item->run(item, this);  // And perhaps some of the next: next_of_turn().
+        // Where steps are long, what comes from outside should not wait for a whole turn of them.
+        if ((turn_ + 1) / kStealableEvery != first / kStealableEvery && !inbox.empty()) {
+            inbox.take_all(ready);
+        }
+    }
 }
 
 /// A stealable item of the other queues than the deque. Where there is only one, it is that one: what is alone runs
