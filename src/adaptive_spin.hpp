@@ -25,6 +25,7 @@ public:
     void hit() noexcept { budget_ = limit_; }
     void miss() noexcept {
         budget_ /= 2;
+        looks_ = kLooks;  // They do not look at the clock.
         if (budget_ < std::chrono::microseconds(1)) {
             budget_ = std::chrono::nanoseconds::zero();
         }
@@ -42,7 +43,7 @@ public:
 
     /// The CPU was offered after looks of that length, and was back after `cost`. False: it was lost for long.
     bool offered(std::chrono::nanoseconds looks, std::chrono::nanoseconds cost) noexcept {
-        if (looks + cost > std::max(limit_, kLongOffer) * (looks_ / kLooks)) {
+        if (looks + cost > std::max(limit_, kLongOffer) + (looks_ - kLooks) * kLongLook) {
             budget_ = std::chrono::nanoseconds::zero();
             held_back_ = kHeldBack;
             looks_ = kLooks;
@@ -84,7 +85,7 @@ public:
     }
 
     /// The looks before the first offer of a spin, without a clock; for what can be asked cheaply. Given up when
-    /// `better()`, which is asked now and then. None when spins have missed lately.
+    /// `better()`, which is asked after some of them. None when spins have missed lately.
     template <class Ready, class Better>
     bool glance(Ready&& ready, Better&& better) noexcept {
         for (int look = 0; look < looks_ && budget_ > std::chrono::nanoseconds::zero(); ++look) {
@@ -92,7 +93,7 @@ public:
                 hit();
                 return true;
             }
-            if (look % kLooks == 0 && better()) {
+            if (look % kLooks == kLooks / 4 && better()) {
                 return false;
             }
             cpu_relax();
@@ -113,6 +114,7 @@ private:
     static constexpr int kMostLooks = 128;  // Before one that nobody has wanted lately.
 
     static constexpr std::chrono::nanoseconds kLongOffer = std::chrono::microseconds(20);
+    static constexpr std::chrono::nanoseconds kLongLook = std::chrono::nanoseconds(200);
     static constexpr unsigned kHeldBack = 64;  // Short sleeps, after the CPU was lost, that raise nothing.
 
     std::chrono::nanoseconds limit_;

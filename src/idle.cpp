@@ -22,7 +22,7 @@ void Shard::idle() noexcept {
         return;  // A parent goes on, here and now: no other shard need see it.
     }
     const auto may_steal = [this] {
-        return core->something_to_steal() && !core->searching.load(std::memory_order_relaxed);
+        return !core->searching.load(std::memory_order_relaxed) && core->something_to_steal();
     };
     if (spin_.glance([this] { return something_arrived(); }, may_steal)) {
         return;  // An answer, most likely. Nobody has counted on this shard as a searcher.

@@ -59,16 +59,20 @@ TaskHeader* end_root(TaskHeader* root, Shard& shard) noexcept {
     if (shard.unpublished != nullptr) [[unlikely]] {
         shard.publish_messages();
     }
+    TaskHeader* next = nullptr;
     if (root->forked) {
-        TaskHeader* parent = end_forked(root, &shard);
-        return parent == nullptr || parent->owner.executor == &shard ? parent
-                                                                     : resume_or_schedule(parent, *shard.core, &shard);
+        next = end_forked(root, &shard);
+        if (next != nullptr && next->owner.executor != &shard) {
+            next = resume_or_schedule(next, *shard.core, &shard);
+        }
+    } else {
+        next = complete_task_for(root, shard.runtime(), &shard);
     }
-    TaskHeader* joiner = complete_task_for(root, shard.runtime(), &shard);
-    if (shard.unpublished != nullptr) {
-        shard.publish_messages();  // The hook for exceptions, or the destructor of a result, has sent something.
+    // A callback of a stop that this end has caused, the hook for exceptions, a result's destructor has sent something.
+    if (shard.unpublished != nullptr) [[unlikely]] {
+        shard.publish_messages();
     }
-    return joiner;
+    return next;
 }
 
 /// Takes what a suspended root has left to go on at once: the first of its children, or null.

@@ -27,11 +27,6 @@ namespace {
 constexpr unsigned kLeastEntries = 64;
 constexpr unsigned kMostCqEntries = 65536;  // IORING_MAX_CQ_ENTRIES
 
-int fault(int (UringFaults::*hook)() noexcept) noexcept {
-    UringFaults* faults = uring_faults.load(std::memory_order_acquire);
-    return faults != nullptr ? (faults->*hook)() : 0;
-}
-
 // liburing maps and unmaps by raw system calls, so a race checker does not see that a new ring at an old ring's address
 // is another one. Release before an unmap, acquire after a map tells it; nothing else depends on it.
 atomic<std::uint32_t> rings_unmapped{0};
@@ -178,15 +173,8 @@ io_uring_sqe* Uring::next_sqe() noexcept {
     return sqe;
 }
 
-int Uring::submit() noexcept {
-    if (const int error = fault(&UringFaults::on_enter)) {
-        return error;
-    }
-    return io_uring_submit(&ring_);
-}
-
 int Uring::submit_and_wait(std::chrono::nanoseconds span) noexcept {
-    if (const int error = fault(&UringFaults::on_enter)) {
+    if (const int error = enter_fault()) {
         return error;
     }
     const auto count = span.count();
@@ -198,7 +186,7 @@ int Uring::submit_and_wait(std::chrono::nanoseconds span) noexcept {
 }
 
 int Uring::get_events() noexcept {
-    if (const int error = fault(&UringFaults::on_enter)) {
+    if (const int error = enter_fault()) {
         return error;
     }
     return io_uring_get_events(&ring_);

@@ -14,6 +14,7 @@
 #include "runtime_options.hpp"
 #include "spargio/capabilities.hpp"
 #include "spargio/detail/seams.hpp"
+#include "uring_faults.hpp"
 #include "uring_setup.hpp"
 
 namespace spargio::detail {
@@ -59,7 +60,11 @@ public:
     }
 
     /// Hands prepared entries to the kernel. A short count or -EAGAIN, -EBUSY, -EINTR leaves the rest prepared.
-    int submit() noexcept;
+    int submit() noexcept {
+        // Inline: after a system call the CPU has forgotten where calls return to, so that each return is paid for.
+        const int error = enter_fault();
+        return error != 0 ? error : io_uring_submit(&ring_);
+    }
     /// The same, and blocks until there is a completion or the span is over (-ETIME).
     int submit_and_wait(std::chrono::nanoseconds span) noexcept;
     /// Makes deferred completions and those of an overflow visible.
@@ -99,6 +104,11 @@ public:
 
 private:
     Uring() = default;
+
+    [[nodiscard]] static int enter_fault() noexcept {
+        UringFaults* faults = uring_faults.load(std::memory_order_acquire);
+        return faults != nullptr ? faults->on_enter() : 0;
+    }
 
     [[nodiscard]] int setup(unsigned entries, io_uring_params& params) noexcept;
     [[nodiscard]] int prove(std::uint32_t& result) noexcept;

@@ -51,9 +51,9 @@ public:
     /// Tasks taken in one steal, at most; at least 1. Default 16.
     RuntimeBuilder& steal_budget(std::size_t tasks);
     /// Longest spin before a shard blocks; 0 blocks at once; at most 1 s. Spins adapt: misses shorten them, and every
-    /// microsecond or so they offer the CPU to others. Default 50 us, about what a sleep and a wake cost in a virtual
-    /// machine, where each shard can have a CPU of its own (of those this process may use, or that thread_affinity
-    /// names), else 0.
+    /// microsecond or so they offer the CPU to others, up to four times less often where nobody takes it. Default 50
+    /// us, about what a sleep and a wake cost in a virtual machine, where each shard can have a CPU of its own (of
+    /// those this process may use, or that thread_affinity names), else 0.
     RuntimeBuilder& idle_spin(std::chrono::microseconds longest);
     /// Shard i runs on cpus[i % size]. A CPU that cannot be set is an error; an empty list (default) sets none.
     RuntimeBuilder& thread_affinity(std::vector<unsigned> cpus);

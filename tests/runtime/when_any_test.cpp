@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // when_any: the first to end wins, and the others have ended too.
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <system_error>
 #include <type_traits>
@@ -39,6 +41,9 @@ Task<int> after(int yields, int value) {
 Task<std::unique_ptr<int>> boxed(int of) {
     co_await yield();
     co_return std::make_unique<int>(of);
+}
+Task<> sleep_briefly() {
+    static_cast<void>(co_await sleep_for(std::chrono::milliseconds(1)));
 }
 Task<> sleeps_for_ever() {
     static_cast<void>(co_await sleep_for(never));
@@ -205,6 +210,29 @@ TEST_P(WhenAnyOf, StopsRaceWithTheWinner) {
         ASSERT_EQ(task.get(), 2);
     }
     EXPECT_EQ(handle.stats_snapshot().tasks_live, 0U);
+}
+
+TEST_P(WhenAnyOf, PublishesWhatACallbackOfAStopSends) {
+    auto two = runtime(2);
+    const auto handle = two.handle();
+    const NoLateWakes all_woken(handle);
+    Event received;
+    auto receiver = handle.spawn_pinned(1, [&]() -> Task<std::uint32_t> {
+        const spargio::Event event = co_await ShardCtx::current()->next_event();
+        received.set();
+        co_return event.val;
+    });
+    auto sender = handle.spawn_pinned(0, [&]() -> Task<> {
+        const auto waits = [&]() -> Task<> {
+            const auto token = co_await this_task::stop_token();
+            const auto send = [] { EXPECT_TRUE(ShardCtx::current()->send_raw_nowait(1, 1, 42).has_value()); };
+            const std::stop_callback callback(token, send);
+            static_cast<void>(co_await without_stop(received.async_wait()));
+        };
+        static_cast<void>(co_await when_any(waits(), sleep_briefly()));
+    });
+    EXPECT_EQ(receiver.get(), 42U);
+    sender.get();
 }
 
 }  // namespace

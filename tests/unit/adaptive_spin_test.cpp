@@ -125,14 +125,15 @@ TEST(AdaptiveSpin, AGlanceLooksFirstAndIsThenGivenUpForSomethingBetter) {
     AdaptiveSpin spin(microseconds(50));
     int looks = 0;
     const auto better = [] { return true; };
-    EXPECT_TRUE(spin.glance([] { return true; }, better));
+    EXPECT_TRUE(spin.glance([&looks] { return ++looks == 9; }, better));
+    looks = 0;
     EXPECT_FALSE(spin.glance(
         [&looks] {
             ++looks;
             return false;
         },
         better));
-    EXPECT_EQ(looks, 1);
+    EXPECT_EQ(looks, 9);
 }
 
 TEST(AdaptiveSpin, WithoutABudgetItDoesNotGlance) {
@@ -169,14 +170,22 @@ TEST(AdaptiveSpin, AnOfferThatIsTakenMakesThemFrequentAgain) {
     EXPECT_EQ(spin.looks(), 32);
 }
 
+TEST(AdaptiveSpin, AMissMakesOffersFrequentAgain) {
+    AdaptiveSpin spin(microseconds(50));
+    EXPECT_TRUE(spin.offered(microseconds(1), nanoseconds(300)));
+    EXPECT_EQ(spin.looks(), 64);
+    spin.miss();
+    EXPECT_EQ(spin.looks(), 32);
+}
+
 TEST(AdaptiveSpin, TheMoreLooksTheLongerTheyMayTake) {
     AdaptiveSpin spin(microseconds(50));
     for (int i = 0; i < 2; ++i) {
         EXPECT_TRUE(spin.offered(microseconds(1), nanoseconds(300)));
     }
-    EXPECT_TRUE(spin.offered(microseconds(190), nanoseconds(300)));
+    EXPECT_TRUE(spin.offered(microseconds(60), nanoseconds(300)));
     EXPECT_EQ(spin.looks(), 128);
-    EXPECT_FALSE(spin.offered(microseconds(8), microseconds(193)));
+    EXPECT_FALSE(spin.offered(microseconds(8), microseconds(62)));
     EXPECT_EQ(spin.budget(), nanoseconds(0));
     EXPECT_EQ(spin.looks(), 32);
     EXPECT_FALSE(spin.offered(microseconds(1), microseconds(50)));
