@@ -255,7 +255,7 @@ private:
         }
         if (random.one_in(8)) {
             kept.reset();
-            kept.emplace(std::move(request));  // Answered by nobody, later.
+            kept.emplace(std::move(request));  // Answered by nobody, later: when the next one comes, or none does.
             return;
         }
         if (random.one_in(4)) {
@@ -279,13 +279,16 @@ private:
         Random random(seed);
         std::optional<StressRequest> kept;
         while (!world.enough_) {
-            const auto limit = some_time(random);
-            const bool limited = random.one_in(4);
+            // All callers may be waiting for requests that are kept.
+            const auto limit = kept ? std::chrono::nanoseconds(random.below(200'000)) : some_time(random);
+            const bool limited = kept || random.one_in(4);
             auto receive = limited ? server->recv_timeout(limit) : server->recv();
             auto request = co_await receive;
             if (request) {
                 answer(kept, std::move(*request), random);
-            } else if (request.error() != BoundaryError::Timeout) {
+            } else if (request.error() == BoundaryError::Timeout) {
+                kept.reset();
+            } else {
                 break;
             }
             if (random.one_in(3000)) {
@@ -305,6 +308,8 @@ private:
                 answer(kept, std::move(*request), random);
             } else if (request.error() == BoundaryError::Closed) {
                 break;
+            } else {
+                kept.reset();
             }
             if (random.one_in(3000)) {
                 break;
