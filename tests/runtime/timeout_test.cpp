@@ -14,6 +14,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/sends_when_stopped.hpp"
 #include "support/shutdown_checks.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
@@ -251,20 +252,9 @@ TEST_P(Timeout, PublishesWhatACallbackOfTheStopSends) {
     const auto handle = two.handle();
     const NoLateWakes all_woken(handle);
     Event received;
-    auto receiver = handle.spawn_pinned(1, [&]() -> Task<std::uint32_t> {
-        const spargio::Event event = co_await ShardCtx::current()->next_event();
-        received.set();
-        co_return event.val;
-    });
-    auto sender = handle.spawn_pinned(0, [&]() -> Task<> {
-        const auto inner = [&]() -> Task<> {
-            const auto token = co_await this_task::stop_token();
-            const auto send = [] { EXPECT_TRUE(ShardCtx::current()->send_raw_nowait(1, 1, 42).has_value()); };
-            const std::stop_callback callback(token, send);
-            static_cast<void>(co_await without_stop(received.async_wait()));
-        };
-        static_cast<void>(co_await timeout(soon, inner()));
-    });
+    auto receiver = handle.spawn_pinned(1, receives(received));
+    auto sender = handle.spawn_pinned(
+        0, [&]() -> Task<> { static_cast<void>(co_await timeout(soon, sends_when_stopped(received))); });
     EXPECT_EQ(receiver.get(), 42U);
     sender.get();
 }

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
-#include <stop_token>
 #include <string>
 #include <system_error>
 #include <tuple>
@@ -14,6 +13,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/sends_when_stopped.hpp"
 #include "support/shutdown_checks.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
@@ -446,20 +446,9 @@ TEST_P(WhenAll, PublishesWhatACallbackOfAStopSends) {
     const auto handle = two.handle();
     const NoLateWakes all_woken(handle);
     Event received;
-    auto receiver = handle.spawn_pinned(1, [&]() -> Task<std::uint32_t> {
-        const spargio::Event event = co_await ShardCtx::current()->next_event();
-        received.set();
-        co_return event.val;
-    });
-    auto sender = handle.spawn_pinned(0, [&]() -> Task<> {
-        const auto waits = [&]() -> Task<> {
-            const auto token = co_await this_task::stop_token();
-            const auto send = [] { EXPECT_TRUE(ShardCtx::current()->send_raw_nowait(1, 1, 42).has_value()); };
-            const std::stop_callback callback(token, send);
-            static_cast<void>(co_await without_stop(received.async_wait()));
-        };
-        static_cast<void>(co_await when_all(waits(), fails("first", 1)));
-    });
+    auto receiver = handle.spawn_pinned(1, receives(received));
+    auto sender = handle.spawn_pinned(
+        0, [&]() -> Task<> { static_cast<void>(co_await when_all(sends_when_stopped(received), fails("first", 1))); });
     EXPECT_EQ(receiver.get(), 42U);
     EXPECT_THROW(sender.get(), std::runtime_error);
 }

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
 // when_any: the first to end wins, and the others have ended too.
 #include <chrono>
-#include <cstdint>
 #include <memory>
 #include <stdexcept>
-#include <stop_token>
 #include <string>
 #include <system_error>
 #include <type_traits>
@@ -13,6 +11,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/sends_when_stopped.hpp"
 #include "support/shutdown_checks.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
@@ -217,20 +216,9 @@ TEST_P(WhenAnyOf, PublishesWhatACallbackOfAStopSends) {
     const auto handle = two.handle();
     const NoLateWakes all_woken(handle);
     Event received;
-    auto receiver = handle.spawn_pinned(1, [&]() -> Task<std::uint32_t> {
-        const spargio::Event event = co_await ShardCtx::current()->next_event();
-        received.set();
-        co_return event.val;
-    });
-    auto sender = handle.spawn_pinned(0, [&]() -> Task<> {
-        const auto waits = [&]() -> Task<> {
-            const auto token = co_await this_task::stop_token();
-            const auto send = [] { EXPECT_TRUE(ShardCtx::current()->send_raw_nowait(1, 1, 42).has_value()); };
-            const std::stop_callback callback(token, send);
-            static_cast<void>(co_await without_stop(received.async_wait()));
-        };
-        static_cast<void>(co_await when_any(waits(), sleep_briefly()));
-    });
+    auto receiver = handle.spawn_pinned(1, receives(received));
+    auto sender = handle.spawn_pinned(
+        0, [&]() -> Task<> { static_cast<void>(co_await when_any(sends_when_stopped(received), sleep_briefly())); });
     EXPECT_EQ(receiver.get(), 42U);
     sender.get();
 }
