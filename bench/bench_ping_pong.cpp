@@ -43,7 +43,6 @@ void add_asio() {
 void add_raw() {
     namespace raw = bench::raw_ping_pong;
     add("steady_ping_pong_rtt/raw_spinning", raw::steady_ping_pong_rtt_spinning);
-    add("cold_start_ping_pong/raw_rings", raw::cold_start_ping_pong_rings);
     add("steady_ping_pong_rtt_parked/raw_futex", raw::steady_ping_pong_rtt_parked_futex);
     add("steady_ping_pong_rtt_parked/raw_msg_ring", raw::steady_ping_pong_rtt_parked_msg_ring);
 }

@@ -159,36 +159,6 @@ private:
     }
 };
 
-/// Two new threads, each with a ring that it makes, closes, and uses for nothing; they answer each other by cells. A
-/// ring that cannot be had ends the program.
-inline void cold_start_ping_pong_rings(benchmark::State& state) {
-    constexpr unsigned entries = 256;  // The default of spargio.
-    run_batches(state, 1, sum_below(cold_rounds), [] {
-        SpinningCell to_client;
-        SpinningCell to_responder;
-        std::uint64_t sum = 0;
-        const Stopwatch stopwatch;
-        {
-            const std::jthread responder([&] {
-                const PinnedScope pinned(responder_cpu());
-                const RawRing ring(entries);
-                for (std::uint64_t i = 0; i < cold_rounds; ++i) {
-                    to_client.send(to_responder.receive());
-                }
-            });
-            const std::jthread client([&] {
-                const PinnedScope pinned(client_cpu());
-                const RawRing ring(entries);
-                for (std::uint32_t i = 0; i < cold_rounds; ++i) {
-                    to_responder.send(i);
-                    sum += to_client.receive();
-                }
-            });
-        }
-        return Timed{stopwatch.seconds(), sum};
-    });
-}
-
 /// For a thread of its own: tells its ring's descriptor, or why there is none. What fails later ends the program.
 inline void respond(int client, std::promise<int> to_this) {
     const PinnedScope pinned(responder_cpu());
