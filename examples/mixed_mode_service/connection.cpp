@@ -113,6 +113,7 @@ Connection::Done Connection::read_ahead() {
 Connection::Done Connection::answer_lines() {
     while (!is_lost_) {
         auto line = lines_.next(input_ended_ && !drains_);
+        room_.cancel();  // Without a line, too: what is skipped of one that is too long makes room.
         if (!line) {
             if (input_ended_) {
                 co_return;
@@ -120,7 +121,6 @@ Connection::Done Connection::answer_lines() {
             co_await input_.async_wait(awaited);
             continue;
         }
-        room_.cancel();
         Command command = line->is_too_long ? Command(Answer::error("the line is too long")) : parse(line->text);
         if (std::holds_alternative<Quit>(command)) {
             co_return;

@@ -5,6 +5,7 @@
 Nothing here sleeps to get an order: a pipe (a FIFO) that the test holds open keeps a request in progress for as long as
 the test likes, and the kernel tells when the server has taken what was written into it.
 """
+import atexit
 import contextlib
 import fcntl
 import os
@@ -43,6 +44,7 @@ class Server:
     def __init__(self, *options):
         command = [PROGRAM, "--port", "0", "--shards", "2", "--backend", BACKEND, *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        atexit.register(self.process.kill)  # When a check ends the test.
         line = self.process.stdout.readline()
         if not line.startswith("listening on 127.0.0.1:"):
             sys.exit(f"FAILED: the first line is {line!r}")
@@ -165,7 +167,7 @@ def test_answers(files):
     with server.connect() as connection:
         check("one after the other", expected, b"".join(ask(connection, line) for line, _ in exchange))
     with server.connect() as connection:
-        writer = threading.Thread(target=connection.sendall, args=(sent + b"QUIT\nSUM never read\n",))
+        writer = threading.Thread(target=connection.sendall, args=(sent + b"QUIT\nSUM never read\n",), daemon=True)
         writer.start()
         check("pipelined", expected, read_all(connection))
         writer.join()
@@ -179,7 +181,7 @@ def test_answers(files):
                 left = left[size_of_piece:]
             connection.shutdown(socket.SHUT_WR)
 
-        writer = threading.Thread(target=send_in_pieces)
+        writer = threading.Thread(target=send_in_pieces, daemon=True)
         writer.start()
         check("in pieces, then the end of the input", expected, read_all(connection))
         writer.join()
@@ -334,6 +336,27 @@ def test_slow_reader(files):
     server.end()
 
 
+def test_long_lines():
+    """Lines that are longer than all that is read ahead: each is answered when it is known to be too long, once."""
+    server = Server()
+    rounds, several = 1000, 4
+    lines = b"\n" + b"y" * 200_000 + b"\n"
+    replies = b"ERR unknown command, there are SUM, FIND and QUIT\n" + b"ERR the line is too long\n"
+
+    def send(connection):
+        for _ in range(rounds):
+            connection.sendall(lines)
+        connection.sendall(b"QUIT\n")
+
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(server.connect()) for _ in range(several)]
+        for connection in connections:
+            threading.Thread(target=send, args=(connection,), daemon=True).start()
+        for connection in connections:
+            check("each is answered", replies * rounds, read_all(connection))
+    server.end()
+
+
 def test_drain(files, folder):
     """What was read before the signal is answered; nothing else is begun."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -427,6 +450,7 @@ def main():
             (test_timeout, [files, folder]),
             (test_clients_that_vanish, [files, folder]),
             (test_slow_reader, [files]),
+            (test_long_lines, []),
             (test_drain, [files, folder]),
             (test_drain_ends, [files, folder]),
         ]:

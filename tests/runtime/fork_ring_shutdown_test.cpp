@@ -51,12 +51,14 @@ struct Scene {
 
     Task<> sleeper() {
         const Tracker local(log, "sleeper");
+        sleeping.arrive();
         static_cast<void>(co_await sleep_for(std::chrono::hours(1)));
     }
 
     EndLog log;
     Event published;
     Latch joining;
+    Latch sleeping{2};
 };
 
 TEST_P(ForkRingShutdown, AChildThatJoinsAnAncestor) {
@@ -123,7 +125,7 @@ TEST_P(ForkRingShutdown, AJoinerOutsideOfTheRingGoesAfterIt) {
     }));
     scene.published.set();
     scene.joining.wait();
-    finish_step(two.handle(), 0);
+    scene.sleeping.wait();
     two.shutdown();
     EXPECT_EQ(scene.log.size(), 3U + 2U + 3U);
     EXPECT_TRUE(outside->done());
