@@ -186,16 +186,15 @@ BENCHMARK(inbox_between_threads)->Name("push_take_two_threads/inbox")->UseManual
 /// As lanes are used: a batch is staged, published, noticed and taken.
 void spsc_ring(benchmark::State& state) {
     const auto batch = static_cast<std::size_t>(state.range(0));
-    SpscRing<std::uint64_t> ring(64);
+    SpscRing ring(64);
     std::vector<std::uint64_t> taken(batch);
     while (state.KeepRunningBatch(state.range(0))) {
         benchmark::DoNotOptimize(ring.room(batch));
-        for (std::size_t i = 0; i < batch; ++i) {
-            ring.stage(i);
-        }
+        ring.stage(batch, [](std::size_t i) { return i; });
         ring.publish();
         benchmark::DoNotOptimize(ring.notice());
-        if (ring.take(taken.data(), batch) != batch || taken.back() != batch - 1) {
+        const auto count = ring.take(batch, [&](std::size_t i, std::uint64_t item) { taken[i] = item; });
+        if (count != batch || taken.back() != batch - 1) {
             return expect(state, false);
         }
     }

@@ -27,7 +27,7 @@ Mailbox::~Mailbox() {
 Lane& Mailbox::lane_from(ShardId source, Shard& self) {
     Lane* lane = lanes_[source].load(std::memory_order_relaxed);
     if (lane == nullptr) [[unlikely]] {
-        lane = new Lane(self, capacity_);
+        lane = new Lane(source, self, capacity_);
         lanes_[source].store(lane, std::memory_order_release);
     }
     return *lane;
@@ -52,23 +52,34 @@ auto Mailbox::with_lane(std::size_t number, F&& f) noexcept {
                               : f(*lanes_[number].load(std::memory_order_acquire));
 }
 
+/// Notices what is new in the lane of that number. Returns whether there was something.
+template <class AnyLane>
+bool Mailbox::look_at(std::size_t number, AnyLane& lane) noexcept {
+    const auto fresh = lane.ring.notice();
+    if (fresh == 0) {
+        return false;
+    }
+    lane.receipts.seen(lane.ring.noticed());
+    unread_ += fresh;
+    unread_bits_[number / 64] |= std::uint64_t{1} << (number % 64);
+    seen_.add(fresh);
+    return true;
+}
+
 void Mailbox::look() noexcept {
     if (closed_) {
         return;  // The destructor of a task may still ask.
     }
+    if (hot_ != nullptr && look_at(hot_->from, *hot_) && !hot_alone_) {
+        hot_alone_ = true;
+        return;
+    }
+    hot_alone_ = false;
     dirty_.clear([this](std::size_t number) { with_lane(number, [](auto& lane) { lane.ring.prefetch(); }); },
                  [this](std::size_t number) {
-                     const auto fresh = with_lane(number, [](auto& lane) {
-                         const auto count = lane.ring.notice();
-                         if (count != 0) {
-                             lane.receipts.seen(lane.ring.noticed());
-                         }
-                         return count;
-                     });
-                     if (fresh != 0) {
-                         unread_ += fresh;
-                         unread_bits_[number / 64] |= std::uint64_t{1} << (number % 64);
-                         seen_.add(fresh);
+                     const bool found = with_lane(number, [this, number](auto& lane) { return look_at(number, lane); });
+                     if (found && number != foreign_) {
+                         hot_ = lanes_[number].load(std::memory_order_relaxed);
                      }
                  });
 }
@@ -89,7 +100,7 @@ std::size_t Mailbox::take(Event* out, std::size_t most) noexcept {
     while (taken < most && unread_ != 0) {
         const auto number = next_unread();
         taken += with_lane(number, [&](auto& lane) {
-            const auto count = lane.ring.take(out + taken, most - taken);
+            const auto count = lane.take(out + taken, most - taken);
             unread_ -= count;
             if (lane.ring.empty()) {
                 unread_bits_[number / 64] &= ~(std::uint64_t{1} << (number % 64));

@@ -20,6 +20,10 @@ namespace spargio::detail {
 /// A message stays in its lane until a task of the shard takes it: there is no queue behind the lanes, so a lane's
 /// capacity is the bound from end to end. Sources publish and mark the lane dirty; the shard look()s once per turn,
 /// which makes tickets good, and gives to its waiting tasks, in the order in which they came.
+///
+/// The lane that had something new last is looked at whether it is marked or not, and before the marks: a shard that
+/// spins for an answer then sees the answer itself, and not first the news of it. Nothing relies on that: a mark comes
+/// all the same, and at least every other look is at the marks.
 class Mailbox {
 public:
     /// For a runtime of `shards` shards. Throws std::bad_alloc.
@@ -43,7 +47,9 @@ public:
     /// Notices what was published since the last look. Free of cost when nothing was. Nothing any more once closed.
     void look() noexcept;
     /// Part of the look before a sleep.
-    [[nodiscard]] bool anything_new() const noexcept { return dirty_.any(); }
+    [[nodiscard]] bool anything_new() const noexcept {
+        return (hot_ != nullptr && hot_->ring.arrived()) || dirty_.any();
+    }
     /// There is a message, and a task that waits for one.
     [[nodiscard]] bool deliverable() const noexcept { return unread_ != 0 && first_waiter_ != nullptr; }
     /// Takes messages that have been noticed: at most `most`, of one lane after the other, which take turns.
@@ -78,6 +84,8 @@ private:
     /// Calls `f` with the lane of that number. It exists: it has been marked.
     template <class F>
     auto with_lane(std::size_t number, F&& f) noexcept;
+    template <class AnyLane>
+    [[nodiscard]] bool look_at(std::size_t number, AnyLane& lane) noexcept;
     [[nodiscard]] std::size_t next_unread() noexcept;
 
     const std::size_t capacity_;
@@ -95,6 +103,8 @@ private:
     std::uint64_t unread_ = 0;                // Noticed and not taken, in all lanes.
     std::vector<std::uint64_t> unread_bits_;  // A bit for each lane that holds some of them.
     std::size_t cursor_ = 0;                  // The lane whose turn it is.
+    Lane* hot_ = nullptr;                     // The last one that had something new.
+    bool hot_alone_ = false;                  // The last look was at that one only.
     EventWait* first_waiter_ = nullptr;
     EventWait* last_waiter_ = nullptr;
     bool closed_ = false;

@@ -37,9 +37,7 @@ SendOutcome accepted(std::size_t count, Receipts& receipts, std::uint64_t positi
 SendOutcome send_from_shard(Shard& here, Shard& target, const RawMsg* messages, std::size_t count, std::size_t behind) {
     Lane& lane = target.mailbox.lane_from(here.id, target);
     const auto fits = lane.ring.room(count);
-    for (std::size_t i = 0; i < fits; ++i) {
-        lane.ring.stage(Event{here.id, messages[i].tag, messages[i].val});
-    }
+    lane.stage(messages, fits);
     here.counters.messages_sent.add(fits);
     if (!lane.listed) {
         lane.listed = true;

@@ -122,9 +122,11 @@ holds lane ""
 holds lane "-DREPLIES=3 -DNAPS=0 -DBELL_FAILURES=2"
 holds lane "-DTHREE -DNAPS=0 -DRETRIES=0"
 holds lane "-DTICKET -DNAPS=0 -DRETRIES=0 -DBELL_FAILURES=0"
+holds lane "-DHOT"
 holds lane "-DNAPS=0" delivered
 holds lane "-DMESSAGES=2 -DRETRIES=0" delivered
 holds lane "-DTHREE -DNAPS=0 -DRETRIES=0 -DBELL_FAILURES=0" delivered
+holds lane "-DHOT -DMESSAGES=2 -DRETRIES=0" delivered
 holds lane "-DTICKET -DNAPS=0 -DRETRIES=0 -DBELL_FAILURES=0" woken_up
 holds boundary ""
 holds boundary "" everybody_ends
@@ -164,6 +166,9 @@ for mutant in FULL_IS_ONE_MORE OLD_HEAD_REFUSES TAIL_BEFORE_SLOT HEAD_BEFORE_REA
     CLEAR_AFTER_READ CLEAR_BY_STORE LEFT_MESSAGES_FORGOTTEN NO_RECHECK_OF_DIRTY RECHECK_BEFORE_PARKED; do
     caught lane "" "${mutant}"
 done
+caught lane "-DHOT" NO_RECHECK_OF_DIRTY
+caught lane "-DHOT" HOT_CLEARS_ITS_BIT
+caught lane "-DHOT -DTHREE -DNAPS=0 -DRETRIES=0" HOT_CLEARS_WORD
 caught lane "-DTHREE" PUBLISHES_ONE_LANE
 for mutant in TICKET_LOOKS_FIRST WAITING_BEFORE_SEEN UNLOCKS_BEFORE_LOOK WAKES_EVERYBODY; do
     caught lane "-DTICKET -DNAPS=0" "${mutant}"

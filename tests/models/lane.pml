@@ -9,6 +9,7 @@
 //   default      two shards, two places
 //   -DTHREE      three shards, one place
 //   -DTICKET     two tasks wait until shard 1 has seen the first and the last message of shard 0
+//   -DHOT        every other look may be at a lane that has something, whatever its bit says
 //
 // Mutants, each of which has to be caught (-D...): see check.sh.
 
@@ -322,6 +323,7 @@ inline wake_ticket_holders() {
 #define new_to_see false
 #endif
 
+#define IS_NEW_FROM(from)  (seen[PAIR(me, from)] < tail[PAIR(me, from)])
 #define MESSAGE_FROM(from) (head[PAIR(me, from)] < seen[PAIR(me, from)])
 
 // A task that waits takes the message of one lane.
@@ -360,6 +362,9 @@ proctype shard(byte me) {
     bool napping;
     bool receiver_waits;
     bool found;
+#ifdef HOT
+    bool hot_allowed;
+#endif
 #ifdef LEFT_MESSAGES_FORGOTTEN
     bool news;
 #endif
@@ -404,6 +409,19 @@ proctype shard(byte me) {
 #endif
             called = false;
             // M1
+#ifdef HOT
+            if
+            :: hot_allowed && IS_NEW_FROM(0) -> bits = BIT(0); hot_allowed = false
+            :: hot_allowed && IS_NEW_FROM(1) -> bits = BIT(1); hot_allowed = false
+            :: bits = dirty[me]; dirty[me] = 0; hot_allowed = true
+            fi;
+#ifdef HOT_CLEARS_WORD
+            dirty[me] = 0;
+#endif
+            break
+        }
+        od;
+#else
             bits = dirty[me];
 #ifdef CLEAR_BY_STORE
             break
@@ -417,6 +435,7 @@ proctype shard(byte me) {
             break
         }
         od;
+#endif
 #endif
         // M2
         do
@@ -432,6 +451,12 @@ proctype shard(byte me) {
         od;
 #ifdef CLEAR_AFTER_READ
         dirty[me] = 0;
+#endif
+#ifdef HOT_CLEARS_ITS_BIT
+        if
+        :: !hot_allowed -> dirty[me] = dirty[me] & BIT(me)
+        :: else
+        fi;
 #endif
         // M3. The place is free for the source as soon as the head says so.
         if

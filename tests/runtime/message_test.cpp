@@ -2,6 +2,7 @@
 // Messages between shards: order, bounds, errors, who gets them. (spec: M1 to M9)
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -374,6 +375,30 @@ TEST_P(Messages, ThatNeverEndDoNotKeepOthersFromRunning) {
     });
     one.handle().spawn_pinned(0, [&] { stop = true; }).get();
     EXPECT_GE(receiver.get(), 0U);
+}
+
+// The lane that had something last is looked at first. It always has something here.
+TEST_P(Messages, OfAnotherLaneAreSeenBesideOneThatIsNeverEmpty) {
+    constexpr int soon = 5;
+    auto two = runtime(2);
+    std::atomic<bool> sent{false};
+    Event busy;
+    auto receiver = two.handle().spawn_pinned(0, [&]() -> Task<int> {
+        int events = 0;
+        for (bool from_other = false; !from_other && events <= soon;) {
+            ShardCtx& here = *ShardCtx::current();
+            EXPECT_TRUE(here.send_raw_nowait(0, 1, 1).has_value());
+            here.flush();
+            events += sent ? 1 : 0;
+            from_other = (co_await here.next_event()).from == 1;
+            busy.set();
+        }
+        co_return events;
+    });
+    busy.wait();
+    two.handle().spawn_pinned(1, [] { EXPECT_TRUE(ShardCtx::current()->send_raw_nowait(0, 1, 2).has_value()); }).get();
+    sent = true;
+    EXPECT_LE(receiver.get(), soon);
 }
 
 TEST_P(Messages, BelongToAThread) {

@@ -24,40 +24,63 @@ namespace {
 constexpr std::array<std::size_t, 5> kCapacities{1, 2, 3, 64, 100};
 
 /// Stages `count` items that count up from `first`.
-void stage(SpscRing<std::uint64_t>& ring, std::uint64_t first, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) {
-        ring.stage(first + i);
-    }
+void stage(SpscRing& ring, std::uint64_t first, std::size_t count) {
+    ring.stage(count, [first](std::size_t i) { return first + i; });
 }
 
 /// Takes `count` at most, and checks that they count up from `first`.
-std::size_t take(SpscRing<std::uint64_t>& ring, std::uint64_t first, std::size_t count) {
-    std::vector<std::uint64_t> out(count);
-    const auto taken = ring.take(out.data(), count);
-    for (std::size_t i = 0; i < taken; ++i) {
-        EXPECT_EQ(out[i], first + i);
-    }
-    return taken;
+std::size_t take(SpscRing& ring, std::uint64_t first, std::size_t count) {
+    return ring.take(count, [&](std::size_t i, std::uint64_t item) { EXPECT_EQ(item, first + i); });
 }
 
 TEST(SpscRing, StartsEmpty) {
-    SpscRing<std::uint64_t> ring(3);
+    SpscRing ring(3);
     EXPECT_EQ(ring.notice(), 0U);
     EXPECT_EQ(ring.noticed(), 0U);
     EXPECT_EQ(ring.staged(), 0U);
     EXPECT_EQ(ring.unpublished(), 0U);
     EXPECT_TRUE(ring.empty());
+    EXPECT_FALSE(ring.arrived());
     EXPECT_EQ(take(ring, 0, 3), 0U);
+    ring.publish();
+    EXPECT_FALSE(ring.arrived()) << "nothing was staged";
+}
+
+TEST(SpscRing, CarriesAllBitsOfAnItem) {
+    constexpr std::uint64_t most = (std::uint64_t{1} << SpscRing::item_bits) - 1;
+    SpscRing ring(2);
+    for (const std::uint64_t item : {most, std::uint64_t{0}, most - 1, std::uint64_t{1}}) {
+        stage(ring, item, 1);
+        ring.publish();
+        EXPECT_EQ(ring.notice(), 1U);
+        EXPECT_EQ(take(ring, item, 1), 1U);
+    }
+}
+
+// A slot says of itself whether it is of this lap. What says so has fewer bits than a position, and begins again.
+TEST(SpscRing, MoreLapsThanALapHasNumbers) {
+    SpscRing ring(1);
+    for (std::uint64_t i = 0; i < 200'000; ++i) {
+        ASSERT_FALSE(ring.arrived());
+        ASSERT_EQ(ring.notice(), 0U);
+        stage(ring, i, 1);
+        ASSERT_FALSE(ring.arrived());
+        ring.publish();
+        ASSERT_TRUE(ring.arrived());
+        ASSERT_EQ(ring.notice(), 1U);
+        ASSERT_FALSE(ring.arrived()) << "a full ring, and all of it noticed";
+        ASSERT_EQ(take(ring, i, 1), 1U);
+    }
 }
 
 TEST(SpscRing, HoldsExactlyItsCapacity) {
     for (const auto capacity : kCapacities) {
         SCOPED_TRACE(capacity);
-        SpscRing<std::uint64_t> ring(capacity);
+        SpscRing ring(capacity);
         EXPECT_EQ(ring.room(capacity + 5), capacity);
         for (std::size_t i = 0; i < capacity; ++i) {
             ASSERT_EQ(ring.room(1), 1U);
-            ring.stage(i);
+            stage(ring, i, 1);
         }
         EXPECT_EQ(ring.room(1), 0U) << "staged items count";
         ring.publish();
@@ -72,7 +95,7 @@ TEST(SpscRing, HoldsExactlyItsCapacity) {
 }
 
 TEST(SpscRing, GivesNoMoreRoomThanIsWanted) {
-    SpscRing<std::uint64_t> ring(100);
+    SpscRing ring(100);
     EXPECT_EQ(ring.room(0), 0U);
     EXPECT_EQ(ring.room(7), 7U);
     stage(ring, 0, 97);
@@ -81,13 +104,15 @@ TEST(SpscRing, GivesNoMoreRoomThanIsWanted) {
 }
 
 TEST(SpscRing, WhatIsStagedIsInvisibleUntilItIsPublished) {
-    SpscRing<std::uint64_t> ring(100);
+    SpscRing ring(100);
     stage(ring, 0, 3);
     EXPECT_EQ(ring.staged(), 3U);
     EXPECT_EQ(ring.unpublished(), 3U);
     EXPECT_EQ(ring.notice(), 0U);
     EXPECT_EQ(take(ring, 0, 10), 0U);
+    EXPECT_FALSE(ring.arrived());
     ring.publish();
+    EXPECT_TRUE(ring.arrived());
     stage(ring, 3, 2);
     EXPECT_EQ(ring.unpublished(), 2U);
     EXPECT_EQ(take(ring, 0, 10), 0U) << "published, but the consumer has not looked";
@@ -108,7 +133,7 @@ TEST(SpscRing, KeepsTheOrderOverManyLaps) {
     test::Random random(test::stress_seed());
     for (const auto capacity : kCapacities) {
         SCOPED_TRACE(capacity);
-        SpscRing<std::uint64_t> ring(capacity);
+        SpscRing ring(capacity);
         std::uint64_t put = 0;
         std::uint64_t published = 0;
         std::uint64_t noticed = 0;
@@ -142,15 +167,14 @@ TEST(SpscRing, BetweenTwoThreadsKeepsBoundAndOrder) {
         const std::uint64_t items = test::scaled(400'000, 10'000);
         const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);  // On a busy machine.
         std::atomic<std::uint64_t> last{~std::uint64_t{0}};  // How many the producer has put, once it is known.
-        SpscRing<std::uint64_t> ring(capacity);
+        SpscRing ring(capacity);
         std::thread producer([&] {
             test::Random random(test::stress_seed() + 1);
             std::uint64_t put = 0;
             while (put < items && std::chrono::steady_clock::now() < end) {
                 const auto room = ring.room(std::min<std::uint64_t>(items - put, 1 + random.below(40)));
-                for (std::size_t i = 0; i < room; ++i) {
-                    ring.stage(put++);
-                }
+                stage(ring, put, room);
+                put += room;
                 if (room == 0 || random.one_in(3)) {
                     ring.publish();
                 }
@@ -162,17 +186,15 @@ TEST(SpscRing, BetweenTwoThreadsKeepsBoundAndOrder) {
             last = put;
         });
         test::Random random(test::stress_seed() + 2);
-        std::vector<std::uint64_t> out(capacity);
         std::uint64_t got = 0;
         std::uint64_t wrong = 0;
         while (got < last) {
             const auto before = ring.noticed();
             const auto fresh = ring.notice();
             wrong += ring.noticed() - got > capacity || ring.noticed() != before + fresh ? 1 : 0;
-            const auto taken = ring.take(out.data(), 1 + random.below(static_cast<std::uint32_t>(capacity)));
-            for (std::size_t i = 0; i < taken; ++i) {
-                wrong += out[i] != got++ ? 1 : 0;
-            }
+            const auto most = 1 + random.below(static_cast<std::uint32_t>(capacity));
+            const auto taken =
+                ring.take(most, [&](std::size_t, std::uint64_t item) { wrong += item != got++ ? 1 : 0; });
             if (taken == 0) {
                 std::this_thread::yield();
             }
@@ -183,7 +205,7 @@ TEST(SpscRing, BetweenTwoThreadsKeepsBoundAndOrder) {
 }
 
 TEST(SpscRing, APublishThatMeetsALookIsSeenByItOrByTheNext) {
-    std::unique_ptr<SpscRing<std::uint64_t>> ring;
+    std::unique_ptr<SpscRing> ring;
     std::uint64_t seen = 0;
     int wrong = 0;
     const auto look = [&](RandomSource& random) {
@@ -200,7 +222,7 @@ TEST(SpscRing, APublishThatMeetsALookIsSeenByItOrByTheNext) {
         wrong += seen != 0 && seen != 2 ? 1 : 0;
         wrong += seen + ring->notice() != 2 || take(*ring, 0, 3) != 2 ? 1 : 0;
     };
-    const auto prepare = [&] { ring = std::make_unique<SpscRing<std::uint64_t>>(3); };
+    const auto prepare = [&] { ring = std::make_unique<SpscRing>(3); };
     test::race(test::scaled(20'000, 2'000), prepare, look, {publish}, check);
     EXPECT_EQ(wrong, 0);
 }
