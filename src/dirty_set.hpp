@@ -27,7 +27,13 @@ public:
     /// Any thread, after its item is published. True: this mark made the word non-empty, and the caller must see that
     /// the shard wakes.
     [[nodiscard("whoever gets true owes the shard a wake")]] bool mark(std::size_t bit) noexcept {
-        return word(bit / 64).fetch_or(std::uint64_t{1} << (bit % 64), std::memory_order_seq_cst) == 0;
+        auto& marks = word(bit / 64);
+        const auto mine = std::uint64_t{1} << (bit % 64);
+        // Guessed, not read: to read a line before one writes it costs two ways to the CPU that has it.
+        std::uint64_t others = 0;
+        while (!marks.compare_exchange_weak(others, others | mine, std::memory_order_seq_cst,
+                                            std::memory_order_relaxed)) {}
+        return others == 0;
     }
 
     /// The shard's look before it sleeps.

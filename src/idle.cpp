@@ -24,8 +24,15 @@ void Shard::idle() noexcept {
     const auto may_steal = [this] {
         return !core->searching.load(std::memory_order_relaxed) && core->something_to_steal();
     };
-    if (spin_.glance([this] { return something_arrived(); }, may_steal)) {
-        return;  // An answer, most likely. Nobody has counted on this shard as a searcher.
+    looking.store(true, std::memory_order_relaxed);
+    const bool arrived = spin_.glance([this] { return something_arrived() || stealable.size() != 0; }, may_steal);
+    static_cast<void>(looking.exchange(false, std::memory_order_seq_cst));
+    if (arrived) {
+        // An answer, most likely. Nobody has counted on this shard as a searcher, but for what is in its own queue.
+        if (stealable.size() != 0 && (something_arrived() || !runs_next_what_is_alone())) {
+            wake_one_for_stealing(*core, this);
+        }
+        return;
     }
     // One searches, the others sleep: it wakes the next of them when it has found something.
     bool found = false;
@@ -38,7 +45,7 @@ void Shard::idle() noexcept {
     }
     // While this shard searched, or was the one that a waker chose, nobody else was woken. It may have found something
     // else to do meanwhile: what it does not take now, another shard must.
-    if (ready.empty() && stolen_ == nullptr) {
+    if (ready.empty() && stolen_ == nullptr && !something_arrived()) {
         static_cast<void>(steal());
     }
     if (core->something_to_steal()) {

@@ -61,8 +61,8 @@ public:
     BackendKind backend = BackendKind::Queue;  // Written before the first shard runs a task.
     Capabilities capabilities;                 // The same.
     std::vector<std::unique_ptr<Shard>> shards;
-    BlockingPool blocking;
-    StealQueue overflow;  // What did not fit into the deque of its shard.
+    alignas(cache_line) BlockingPool blocking;  // Its lock is not for the readers of `shards`.
+    StealQueue overflow;                        // What did not fit into the deque of its shard.
 
     // A shard looks for work without having any; one at a time. A waker that reads true wakes nobody, and a shard that
     // parks leaves stealable work alone: the searcher, when it gives up, clears this and then looks at every queue once
@@ -96,13 +96,13 @@ private:
     void shard_main(Shard& shard, class StartGate& gate) noexcept;
     [[nodiscard]] std::uint64_t live_tasks() const noexcept;
 
-    // Writers: handles, and shards for their stocks. The last decrement acquires what all others released.
-    atomic<std::uint64_t> references_{0};
-    // Writer: the first shutdown(), then its finisher. Closing releases nothing (queues have their own closing); Closed
-    // releases the end of all threads.
-    atomic<Phase> phase_{Phase::Running};
     const pid_t process_;
     std::vector<Thread> threads_;
+    // Writer: the first shutdown(), then its finisher. Closing releases nothing (queues have their own closing); Closed
+    // releases the end of all threads. Read at each spawn and send.
+    atomic<Phase> phase_{Phase::Running};
+    // Writers: handles, and shards for their stocks. The last decrement acquires what all others released.
+    alignas(cache_line) atomic<std::uint64_t> references_{0};
 };
 
 }  // namespace spargio::detail

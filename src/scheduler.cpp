@@ -36,9 +36,10 @@ constexpr std::uint64_t mix(std::uint64_t key) noexcept {
     return key ^ (key >> 31U);
 }
 
-bool submit_pinned(Shard& target, Shard* here, TaskHeader* task) noexcept {
+/// The number by itself: the target writes its neighbours in each step.
+bool submit_pinned(Shard& target, std::size_t number, Shard* here, TaskHeader* task) noexcept {
     task->kind = TaskKind::Pinned;
-    task->home = target.id;
+    task->home = static_cast<ShardId>(number);
     task->owner.executor = &target;
     if (here == &target) {
         target.counters.spawned_pinned.add();
@@ -81,6 +82,14 @@ StealQueue::Offer offer_stealable(Shard& queue, TaskHeader* task) noexcept {
     return queue.stealable.offer(task, bound > in_deque ? bound - in_deque : 0);
 }
 
+/// After something was put into the queue of `owner`, which is another shard than `here`: wakes it, or, where it is
+/// busy, another one.
+void wake_for_stealable(Shard& owner, Shard* here) noexcept {
+    if (!owner.looking.load(std::memory_order_seq_cst) && !wake_shard(owner, here)) {
+        wake_one_for_stealing(owner.runtime(), here);
+    }
+}
+
 bool submit_stealable(RuntimeCore& core, Shard& first, Shard* here, TaskHeader* task, bool any_queue) noexcept {
     task->kind = TaskKind::Stealable;
     task->owner.executor = &first;
@@ -105,8 +114,10 @@ bool submit_stealable(RuntimeCore& core, Shard& first, Shard* here, TaskHeader* 
     if (offer != StealQueue::Offer::Taken) {
         return refuse_task(task, offer == StealQueue::Offer::Closed ? RuntimeError::Closed : RuntimeError::Overloaded);
     }
-    if (queue == here || !wake_shard(*queue, here)) {
+    if (queue == here) {
         wake_one_for_stealing(core, here);
+    } else {
+        wake_for_stealable(*queue, here);
     }
     return true;
 }
@@ -146,13 +157,15 @@ bool submit(RuntimeCore& core, TaskPlacement placement, TaskHeader* task) noexce
         if (placement.shard() >= count) {
             return refuse_task(task, RuntimeError::InvalidShard);
         }
-        return submit_pinned(*core.shards[placement.shard()], here, task);
+        return submit_pinned(*core.shards[placement.shard()], placement.shard(), here, task);
     case TaskPlacement::Kind::RoundRobin: {
         const auto turn = core.round_robin_cursor.fetch_add(1, std::memory_order_relaxed);
-        return submit_pinned(*core.shards[turn % count], here, task);
+        return submit_pinned(*core.shards[turn % count], turn % count, here, task);
     }
-    case TaskPlacement::Kind::Sticky:
-        return submit_pinned(*core.shards[mix(placement.key()) % count], here, task);
+    case TaskPlacement::Kind::Sticky: {
+        const auto number = mix(placement.key()) % count;
+        return submit_pinned(*core.shards[number], number, here, task);
+    }
     case TaskPlacement::Kind::Stealable:
         return submit_stealable(core, here != nullptr ? *here : least_loaded(core), here, task, true);
     case TaskPlacement::Kind::StealablePreferred:
@@ -169,7 +182,7 @@ void submit_local(Shard& shard, TaskHeader* task) noexcept {
         refuse_task(task, RuntimeError::Closed);
         return;
     }
-    submit_pinned(shard, &shard, task);
+    submit_pinned(shard, shard.id, &shard, task);
 }
 
 void submit_blocking(RuntimeCore& core, TaskHeader* task) noexcept {
@@ -223,9 +236,7 @@ void schedule(TaskHeader* root) noexcept {
             wake_one_for_stealing(*keep, here);
         } else {
             home.stealable.put(root);
-            if (!wake_shard(home, here)) {
-                wake_one_for_stealing(*keep, here);
-            }
+            wake_for_stealable(home, here);
         }
     } else if (here == &home) {
         home.ready.push_back(root);

@@ -59,6 +59,9 @@ public:
     const ShardId id;
     Inbox inbox;
     ParkState park_state;
+    // The shard is idle, and looks at `stealable` until it says that it does not: who puts something there wakes
+    // nobody. Half of a handshake, as the park word is: sequentially consistent.
+    alignas(cache_line) atomic<bool> looking{false};
     StealQueue stealable;  // Stealable tasks from other threads, and those that yielded: oldest first.
     StealDeque deque;  // Stealable tasks that steps of this shard have made or woken; its owner's end is this thread.
     std::unique_ptr<Driver> driver;  // Set before start() returns, until all threads are joined.

@@ -18,7 +18,9 @@ constexpr int kChain = 32;
 /// Resumes the root until it suspends or ends. Returns it if it has ended.
 TaskHeader* resume(TaskHeader* root, Shard& shard) noexcept {
     shard.events_in_step = 0;
-    root->owner.executor = &shard;
+    if (root->owner.executor != &shard) {  // A pinned one's block may be watched by whoever joins it.
+        root->owner.executor = &shard;
+    }
     if (root->begun) {
         root->awaits_completer = false;
     } else {

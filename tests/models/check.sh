@@ -107,6 +107,7 @@ holds steal ""
 holds steal "-DMADE=3"
 holds steal "-DRING=1"
 holds steal "-DMADE=1 -DBROUGHT=1"
+holds steal "-DMADE=1 -DBROUGHT=2 -DPINNED=0"
 holds steal "-DTHIEVES=3 -DPINNED=0 -DNO_MISSES"
 holds steal "-DALONE -DRING=1"
 holds steal "-DNO_MISSES" pushed_is_started
@@ -150,6 +151,9 @@ for mutant in PUSHER_SILENT WAKE_BEFORE_PUSH ASKS_ONE_ONLY FOUND_KEEPS_THE_FLAG 
 done
 caught steal "-DRING=1" OVERFLOW_NOT_LOOKED_AT
 caught steal "-DMADE=1 -DBROUGHT=1" OUTSIDE_ASKS_ONE_ONLY
+for mutant in LOOKING_READ_BEFORE_PUSH LOOKING_UNTIL_TOLD LOOKING_LEFT_ON GLANCE_TELLS_NOBODY; do
+    caught steal "-DMADE=0 -DBROUGHT=2" "${mutant}"
+done
 caught steal "-DALONE -DMADE=1" ALONE_BEHIND_STOLEN
 caught steal "-DALONE -DRING=1" DEQUES_LOOKED_AT_FIRST
 

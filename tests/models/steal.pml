@@ -10,7 +10,7 @@
 //   -DTHIEVES=n   2 or 3
 //   -DMADE=n      items of the maker; all but -DRING=n go to the shared overflow queue while the first wait
 //   -DPINNED=n    1: a pinned item
-//   -DBROUGHT=n   1: a stealable item from outside
+//   -DBROUGHT=n   1 or 2: stealable items from outside
 //   -DALONE       what arrives at thief 0 is no pinned item: it ends the wait of a stealable task, see schedule_here()
 //   -DNO_MISSES   for fairness: a thief does not miss what it could take
 //
@@ -77,6 +77,7 @@
 
 byte queue[PLACES];
 bit searching;
+bit looking;  // Thief 0 looks at its FIFO queue.
 byte parked;
 byte word[THIEVES];
 bool arrived;  // The pinned item, in the inbox of thief 0 or a completion of its ring.
@@ -149,15 +150,26 @@ inline bring_pinned() {
     d_step { notify(0); rang = false }
 }
 
+// wake_for_stealable()
 inline bring_stealable() {
+#ifdef LOOKING_READ_BEFORE_PUSH
+    looks = looking;
     push(FIFO);
-    d_step { notify(0) };
-    if
-    :: rang -> rang = false
-    :: !rang ->
-#ifndef OUTSIDE_ASKS_ONE_ONLY
-        wake_one_for_stealing(MAKERS)
+#else
+    push(FIFO);
+    looks = looking;
 #endif
+    if
+    :: looks -> looks = false
+    :: !looks ->
+        d_step { notify(0) };
+        if
+        :: rang -> rang = false
+        :: !rang ->
+#ifndef OUTSIDE_ASKS_ONE_ONLY
+            wake_one_for_stealing(MAKERS)
+#endif
+        fi
     fi
 }
 
@@ -165,6 +177,7 @@ inline bring_stealable() {
 proctype outside() {
     byte at;
     bool rang;
+    bool looks;
 
 #if !BROUGHT
     bring_pinned()
@@ -175,6 +188,10 @@ proctype outside() {
     :: true -> bring_pinned(); bring_stealable()
     :: true -> bring_stealable(); bring_pinned()
     fi
+#endif
+#if BROUGHT == 2
+    ;
+    bring_stealable()
 #endif
 }
 #endif
@@ -289,6 +306,9 @@ turn:
 #endif
     :: else -> goto idle
     fi;
+#if BROUGHT
+runs:
+#endif
     if
     :: true
     :: d_step { !long_one_chosen -> long_one_chosen = true }; (started == DUE)
@@ -301,8 +321,43 @@ turn:
 #endif
     goto turn;
 
-    // Shard::idle(), without the glance before the flag: nobody counts on this shard yet.
+    // Shard::idle()
 idle:
+#if BROUGHT
+    // The glance before the flag. Who brings it a stealable item counts on this shard, and nobody else does.
+    if
+    :: me == 0 ->
+        looking = 1;
+        if
+        :: OWN_ARRIVALS(me) || IN_FIFO > 0 ->
+#ifndef LOOKING_UNTIL_TOLD
+            looking = 0;
+#endif
+#ifndef GLANCE_TELLS_NOBODY
+            if
+            :: IN_FIFO > 1 || (IN_FIFO > 0 && (OWN_ARRIVALS(me) || queue[me] > 0 || IN_OVERFLOW > 0)) ->
+                wake_one_for_stealing(me)
+            :: else
+            fi;
+#endif
+#ifdef LOOKING_UNTIL_TOLD
+            looking = 0;
+#endif
+            // Shard::longest_waiting(): before what has arrived meanwhile.
+            if
+            :: d_step { IN_FIFO > 0 -> queue[FIFO]--; start() }; goto runs
+            :: IN_FIFO == 0 -> goto turn
+            fi
+        :: true ->
+#ifndef LOOKING_LEFT_ON
+            looking = 0
+#else
+            skip
+#endif
+        fi
+    :: else
+    fi;
+#endif
     if
     :: d_step { !searching -> searching = 1 };
         steal(me);

@@ -50,7 +50,12 @@ public:
 
     /// Appends everything to `out`, oldest first, and leaves the inbox empty. Consumer only. Returns how many.
     std::size_t take_all(WorkList& out) noexcept {
-        auto* item = reinterpret_cast<WorkItem*>(head_.fetch_and(kClosed, std::memory_order_seq_cst) & ~kClosed);
+        auto head = head_.load(std::memory_order_relaxed);
+        do {
+            prefetch(reinterpret_cast<WorkItem*>(head & ~kClosed));  // While the exchange takes its time.
+        } while (
+            !head_.compare_exchange_weak(head, head & kClosed, std::memory_order_seq_cst, std::memory_order_relaxed));
+        auto* item = reinterpret_cast<WorkItem*>(head & ~kClosed);
         WorkItem* oldest_first = nullptr;
         while (item != nullptr) {
             // Each item is in another CPU's cache, and names the next one only when it has arrived: waiting for one
@@ -75,7 +80,8 @@ private:
     static constexpr std::uintptr_t kClosed = 1;
 
     Push insert(WorkItem* item, std::uintptr_t refuse_if) noexcept {
-        auto head = head_.load(std::memory_order_relaxed);
+        // Guessed, not read: to read a line before one writes it costs two ways to the CPU that has it.
+        std::uintptr_t head = 0;
         do {
             if ((head & refuse_if) != 0) {
                 return Push::Refused;
@@ -88,8 +94,8 @@ private:
     }
 
     alignas(cache_line) atomic<std::uintptr_t> head_{0};  // Producers and consumer; bit 0 = closed.
-    // Producers; orders nothing. On the line that a producer has just written anyway.
-    atomic<std::uint64_t> accepted_{0};
+    // Producers; orders nothing. The consumer, which may be taking the items just now, need not see it.
+    alignas(cache_line) atomic<std::uint64_t> accepted_{0};
 };
 
 }  // namespace spargio::detail
