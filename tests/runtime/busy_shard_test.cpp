@@ -2,14 +2,17 @@
 // A shard that is busy must not hold up stealable work while another one is idle, whoever queued the work.
 //
 // Busy means here: blocked inside a step until the stealable work has run. A scheduler that strands the work hangs.
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/stress.hpp"
 
 namespace spargio::test {
 namespace {
@@ -56,6 +59,49 @@ TEST_P(BusyShard, WorkOfAForeignThreadQueuedAtTheBusyShardRunsElsewhere) {
             });
             EXPECT_EQ(work.get(), 1 - busy);
             blocker.get();
+        }
+    }
+}
+
+// A shard that has just gone idle may answer for what is brought to it, so that nobody else is woken, but not for more
+// than it can begin at once. Two of the three block.
+TEST_P(BusyShard, WhatIsBroughtToAShardThatHasJustGoneIdleIsBegunAtOnce) {
+    Random random(stress_seed());
+    auto three = runtime(3);
+    const auto handle = three.handle();
+    const NoLateWakes all_woken(handle);
+    const auto pause = [&random] {
+        if (random.one_in(3)) {
+            spin_for(std::chrono::nanoseconds(random.below(4000)));
+        }
+    };
+    for (unsigned round = 0; round < scaled(2'000, 300); ++round) {
+        Event first_ran;
+        Event second_ran;
+        const auto pinned = [&] {
+            return handle.spawn_pinned(0, [&] {
+                first_ran.wait();
+                second_ran.wait();
+            });
+        };
+        const auto first = [&] {
+            return handle.spawn_stealable_on(0, [&] {
+                second_ran.wait();
+                first_ran.set();
+            });
+        };
+        const auto second = [&] { return handle.spawn_stealable_on(0, [&] { second_ran.set(); }); };
+        std::array<std::function<JoinHandle<void>()>, 3> spawns{pinned, first, second};
+        std::swap(spawns[0], spawns[random.below(3)]);
+        std::swap(spawns[1], spawns[1 + random.below(2)]);
+        finish_step(handle, 0);
+        std::vector<JoinHandle<void>> tasks;
+        for (const auto& spawn : spawns) {
+            pause();
+            tasks.push_back(spawn());
+        }
+        for (auto& task : tasks) {
+            task.get();
         }
     }
 }
