@@ -16,9 +16,9 @@ namespace spargio::detail {
 /// later sets the bit again.
 ///
 /// One half of the sleep handshake (the other is ParkState): all operations on the words are sequentially consistent,
-/// but for a first look that misses nothing since the next turn, or the look before the sleep, comes after it.
-/// Invariant: whoever finds a word empty owes the wake; every later mark in that word relies on it until the next
-/// clear(). (tests/models/lane.pml)
+/// but for failed exchanges, which are tried again, and a first look that misses nothing since the next turn, or the
+/// look before the sleep, comes after it. Invariant: whoever finds a word empty owes the wake; every later mark in that
+/// word relies on it until the next clear(). (tests/models/lane.pml)
 class DirtySet {
 public:
     /// Bits 0 to `size` - 1. Throws std::bad_alloc.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A shard without work: it looks for some, spins, sleeps. src/DESIGN.md, "Stealable work"; tests/models/steal.pml.
+#include <algorithm>
 #include <chrono>
 
 #include "scheduler.hpp"
@@ -45,7 +46,7 @@ void Shard::idle() noexcept {
     }
     // While this shard searched, or was the one that a waker chose, nobody else was woken. It may have found something
     // else to do meanwhile: what it does not take now, another shard must.
-    if (ready.empty() && stolen_ == nullptr && !something_arrived()) {
+    if (ready.empty() && stolen_ == nullptr && inbox.empty()) {
         static_cast<void>(steal());
     }
     if (core->something_to_steal()) {
@@ -99,10 +100,13 @@ void Shard::look_for_lost_wakes() noexcept {
         return sum;
     };
     const auto taken_before = taken();
-    // Beside a searcher, which may have lost its CPU, a shard may sleep.
-    const auto waiting_still = [this] {
-        return core->something_to_steal() && !core->searching.load(std::memory_order_seq_cst);
+    // Beside one that searches or glances, and may have lost its CPU meanwhile, a shard may sleep.
+    const auto others_look = [this] {
+        return core->searching.load(std::memory_order_seq_cst) ||
+               std::any_of(core->shards.begin(), core->shards.end(),
+                           [](const auto& shard) { return shard->looking.load(std::memory_order_seq_cst); });
     };
+    const auto waiting_still = [this, &others_look] { return core->something_to_steal() && !others_look(); };
     const bool waiting = waiting_still();
     if (!park_state.is_parked() || (!pushed && !waiting)) {
         return;

@@ -66,15 +66,17 @@ bool Mailbox::look_at(std::size_t number, AnyLane& lane) noexcept {
     return true;
 }
 
+void Mailbox::look_in_turn() noexcept {
+    hot_alone_ = hot_ != nullptr && look_at(hot_->from, *hot_) && !hot_alone_;
+    if (!hot_alone_) {
+        look();
+    }
+}
+
 void Mailbox::look() noexcept {
     if (closed_) {
         return;  // The destructor of a task may still ask.
     }
-    if (hot_ != nullptr && look_at(hot_->from, *hot_) && !hot_alone_) {
-        hot_alone_ = true;
-        return;
-    }
-    hot_alone_ = false;
     dirty_.clear([this](std::size_t number) { with_lane(number, [](auto& lane) { lane.ring.prefetch(); }); },
                  [this](std::size_t number) {
                      const bool found = with_lane(number, [this, number](auto& lane) { return look_at(number, lane); });

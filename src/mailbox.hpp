@@ -23,7 +23,7 @@ namespace spargio::detail {
 ///
 /// The lane that had something new last is looked at whether it is marked or not, and before the marks: a shard that
 /// spins for an answer then sees the answer itself, and not first the news of it. Nothing relies on that: a mark comes
-/// all the same, and at least every other look is at the marks.
+/// all the same, and at least every other turn looks at the marks.
 class Mailbox {
 public:
     /// For a runtime of `shards` shards. Throws std::bad_alloc.
@@ -44,8 +44,10 @@ public:
 
     // --- The shard's thread ---
 
-    /// Notices what was published since the last look. Free of cost when nothing was. Nothing any more once closed.
+    /// Notices what was marked since the last such look. Free of cost when nothing was. Nothing any more once closed.
     void look() noexcept;
+    /// The look of a turn: the same, or only at the lane that had something new last.
+    void look_in_turn() noexcept;
     /// Part of the look before a sleep.
     [[nodiscard]] bool anything_new() const noexcept {
         return (hot_ != nullptr && hot_->ring.arrived()) || dirty_.any();
@@ -104,7 +106,7 @@ private:
     std::vector<std::uint64_t> unread_bits_;  // A bit for each lane that holds some of them.
     std::size_t cursor_ = 0;                  // The lane whose turn it is.
     Lane* hot_ = nullptr;                     // The last one that had something new.
-    bool hot_alone_ = false;                  // The last look was at that one only.
+    bool hot_alone_ = false;                  // The last turn's look was at that one only.
     EventWait* first_waiter_ = nullptr;
     EventWait* last_waiter_ = nullptr;
     bool closed_ = false;

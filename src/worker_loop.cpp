@@ -43,7 +43,7 @@ void Shard::take_arrivals() noexcept {
     if (!inbox.empty()) {
         inbox.take_all(ready);
     }
-    mailbox.look();
+    mailbox.look_in_turn();
     while (mailbox.deliverable()) {
         EventWait& wait = *mailbox.first_waiter();
         mailbox.remove_waiter(wait);

@@ -108,6 +108,7 @@ holds steal "-DMADE=3"
 holds steal "-DRING=1"
 holds steal "-DMADE=1 -DBROUGHT=1"
 holds steal "-DMADE=1 -DBROUGHT=2 -DPINNED=0"
+holds steal "-DMADE=2 -DRING=1 -DBROUGHT=1 -DPINNED=0"
 holds steal "-DTHIEVES=3 -DPINNED=0 -DNO_MISSES"
 holds steal "-DALONE -DRING=1"
 holds steal "-DNO_MISSES" pushed_is_started

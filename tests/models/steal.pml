@@ -343,8 +343,11 @@ idle:
 #ifdef LOOKING_UNTIL_TOLD
             looking = 0;
 #endif
-            // Shard::longest_waiting(): before what has arrived meanwhile.
+            // Shard::longest_waiting(): before what has arrived meanwhile, but for the overflow queue's.
             if
+#if RING < MADE
+            :: d_step { IN_OVERFLOW > 0 -> queue[OVERFLOW]--; start() }; goto runs
+#endif
             :: d_step { IN_FIFO > 0 -> queue[FIFO]--; start() }; goto runs
             :: IN_FIFO == 0 -> goto turn
             fi

@@ -2,8 +2,8 @@
 // Messages between shards: order, bounds, errors, who gets them. (spec: M1 to M9)
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <stdexcept>
@@ -377,28 +377,64 @@ TEST_P(Messages, ThatNeverEndDoNotKeepOthersFromRunning) {
     EXPECT_GE(receiver.get(), 0U);
 }
 
-// The lane that had something last is looked at first. It always has something here.
+// Turns look at the lane that had something last first. It always has something here.
 TEST_P(Messages, OfAnotherLaneAreSeenBesideOneThatIsNeverEmpty) {
-    constexpr int soon = 5;
+    constexpr std::size_t waiters = 400;
+    constexpr std::ptrdiff_t soon = 200;  // A turn or two.
     auto two = runtime(2);
-    std::atomic<bool> sent{false};
-    Event busy;
-    auto receiver = two.handle().spawn_pinned(0, [&]() -> Task<int> {
-        int events = 0;
-        for (bool from_other = false; !from_other && events <= soon;) {
-            ShardCtx& here = *ShardCtx::current();
-            EXPECT_TRUE(here.send_raw_nowait(0, 1, 1).has_value());
-            here.flush();
-            events += sent ? 1 : 0;
-            from_other = (co_await here.next_event()).from == 1;
-            busy.set();
+    const auto handle = two.handle();
+    std::vector<ShardId> senders;
+    std::vector<JoinHandle<void>> tasks;
+    for (std::size_t i = 0; i < waiters; ++i) {
+        tasks.push_back(handle.spawn_pinned(0, [&]() -> Task<> {
+            const auto event = co_await ShardCtx::current()->next_event();
+            senders.push_back(event.from);
+        }));
+    }
+    finish_step(handle, 0);
+    Event one_has_something;
+    Event other_has_sent;
+    tasks.push_back(handle.spawn_pinned(0, [&]() -> Task<> {
+        while (senders.size() < waiters) {
+            EXPECT_TRUE(ShardCtx::current()->send_raw_nowait(0, 1, 1).has_value());
+            co_await yield();
+            if (!senders.empty()) {
+                one_has_something.set();
+                other_has_sent.wait();
+            }
         }
-        co_return events;
+    }));
+    one_has_something.wait();
+    handle.spawn_pinned(1, [] { EXPECT_TRUE(ShardCtx::current()->send_raw_nowait(0, 1, 2).has_value()); }).get();
+    other_has_sent.set();
+    for (auto& task : tasks) {
+        task.get();
+    }
+    EXPECT_LE(std::find(senders.begin(), senders.end(), 1) - senders.begin(), soon);
+}
+
+TEST_P(Messages, OfAllLanesComeTogetherWhicheverHadSomethingLast) {
+    auto three = runtime(3);
+    const auto handle = three.handle();
+    const auto send_from = [&handle](ShardId sender) {
+        handle.spawn_pinned(sender, [] { EXPECT_TRUE(ShardCtx::current()->send_raw_nowait(0, 1, 1).has_value()); })
+            .get();
+    };
+    Event waits;
+    Event sent;
+    auto receiver = handle.spawn_pinned(0, [&]() -> Task<std::size_t> {
+        static_cast<void>(co_await ShardCtx::current()->next_event());
+        waits.set();
+        sent.wait();
+        std::array<spargio::Event, 16> events{};
+        co_return co_await ShardCtx::current()->next_events(events);
     });
-    busy.wait();
-    two.handle().spawn_pinned(1, [] { EXPECT_TRUE(ShardCtx::current()->send_raw_nowait(0, 1, 2).has_value()); }).get();
-    sent = true;
-    EXPECT_LE(receiver.get(), soon);
+    send_from(1);
+    waits.wait();
+    send_from(1);
+    send_from(2);
+    sent.set();
+    EXPECT_EQ(receiver.get(), 2U);
 }
 
 TEST_P(Messages, BelongToAThread) {

@@ -20,8 +20,8 @@ enum class [[nodiscard("whoever gets WasEmpty owes the shard a wake")]] Push : s
 /// by compare-and-swap and ABA cannot happen. FIFO per producer, and over all producers in the order of their pushes.
 ///
 /// Invariant: a push that finds the stack empty owes the wake; every later push until the next take_all() relies on it.
-/// All operations on `head_` are sequentially consistent: it is one half of the sleep handshake (the other is
-/// ParkState).
+/// All operations on `head_` are sequentially consistent (but for a hint, and failed exchanges, which are tried again):
+/// it is one half of the sleep handshake (the other is ParkState).
 class Inbox {
 public:
     /// Takes the item unless the inbox was closed, and counts it. Any thread.
@@ -50,12 +50,9 @@ public:
 
     /// Appends everything to `out`, oldest first, and leaves the inbox empty. Consumer only. Returns how many.
     std::size_t take_all(WorkList& out) noexcept {
-        auto head = head_.load(std::memory_order_relaxed);
-        do {
-            prefetch(reinterpret_cast<WorkItem*>(head & ~kClosed));  // While the exchange takes its time.
-        } while (
-            !head_.compare_exchange_weak(head, head & kClosed, std::memory_order_seq_cst, std::memory_order_relaxed));
-        auto* item = reinterpret_cast<WorkItem*>(head & ~kClosed);
+        // It comes while the line of the head does.
+        prefetch(reinterpret_cast<const WorkItem*>(head_.load(std::memory_order_relaxed) & ~kClosed));
+        auto* item = reinterpret_cast<WorkItem*>(head_.fetch_and(kClosed, std::memory_order_seq_cst) & ~kClosed);
         WorkItem* oldest_first = nullptr;
         while (item != nullptr) {
             // Each item is in another CPU's cache, and names the next one only when it has arrived: waiting for one
