@@ -53,21 +53,49 @@ TEST(AdaptiveSpin, AShortSleepWouldHaveBeenAHit) {
     EXPECT_EQ(spin.budget(), microseconds(10));
 }
 
-// Others want the CPU: the looks between two offers took far longer than looks take.
-TEST(AdaptiveSpin, ALostCpuEndsTheSpinningForAWhile) {
-    AdaptiveSpin spin(microseconds(10));
+/// Others want the CPU: the looks between two offers take far longer than looks take.
+void lose_the_cpu(AdaptiveSpin& spin) {
     EXPECT_FALSE(spin.spin([] {
         const auto until = clock::now() + microseconds(2);
         while (clock::now() < until) {}
         return false;
     }));
     EXPECT_EQ(spin.budget(), nanoseconds(0));
-    for (int i = 0; i < 64; ++i) {
+}
+
+/// How many short sleeps go by before it spins again.
+int sleeps_before_spinning(AdaptiveSpin& spin) {
+    int sleeps = 0;
+    while (spin.budget() == nanoseconds(0)) {
         spin.slept(microseconds(1));
-        ASSERT_EQ(spin.budget(), nanoseconds(0)) << "sleep " << i;
+        ++sleeps;
     }
-    spin.slept(microseconds(1));
-    EXPECT_EQ(spin.budget(), microseconds(10));
+    return sleeps - 1;
+}
+
+TEST(AdaptiveSpin, ALostCpuEndsTheSpinningForAWhile) {
+    AdaptiveSpin spin(microseconds(10));
+    for (const int sleeps : {4, 8, 16, 32, 64, 64}) {
+        lose_the_cpu(spin);
+        EXPECT_EQ(sleeps_before_spinning(spin), sleeps);
+        EXPECT_EQ(spin.budget(), microseconds(10));
+        spin.hit();
+    }
+}
+
+TEST(AdaptiveSpin, ALostCpuEndsTheSpinningForAShortWhileIfItHasPaid) {
+    AdaptiveSpin spin(microseconds(10));
+    for (int i = 0; i < 5; ++i) {
+        lose_the_cpu(spin);
+        static_cast<void>(sleeps_before_spinning(spin));
+    }
+    for (int i = 0; i < 256; ++i) {
+        spin.hit();
+    }
+    for (const int sleeps : {4, 8}) {
+        lose_the_cpu(spin);
+        EXPECT_EQ(sleeps_before_spinning(spin), sleeps);
+    }
 }
 
 TEST(AdaptiveSpin, WithoutABudgetItDoesNotLook) {
