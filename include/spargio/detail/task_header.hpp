@@ -22,9 +22,9 @@ struct TaskHeader;
 struct Executor {
     RuntimeCore* core = nullptr;  // Read by all who bring something: not on the line of what each step writes.
 
-    // The shard's thread.
-    alignas(cache_line) TaskHeader* ended =
-        nullptr;                     // Set by final_suspend of a spawned task; the loop takes it when the step returns.
+    // The rest is its thread's. `ended`: set by final_suspend of a spawned task; the loop takes it when the step
+    // returns.
+    alignas(cache_line) TaskHeader* ended = nullptr;
     void* trampoline = nullptr;      // A frame to resume next instead of by symmetric transfer (see task.hpp).
     std::uint32_t inline_depth = 0;  // Transfers since the loop last had control.
     ForkWait* forks = nullptr;       // Those it counts without atomics, the newest first: see ForkWait.
