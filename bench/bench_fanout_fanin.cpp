@@ -7,6 +7,7 @@
 #include <string>
 
 #include "fanout_asio.hpp"
+#include "fanout_raw.hpp"
 #include "fanout_spargio.hpp"
 #include "fanout_workloads.hpp"
 #include "support/environment.hpp"
@@ -40,6 +41,7 @@ void add_workload(const Fanout& fanout) {
     add_spargio<run_request>(fanout, BackendKind::IoUring, 4, "_4");
     add(fanout, "/asio_pool", bench::asio_fanout::fanout<ForkCoroutines>);
     add(fanout, "/asio_pool_post", bench::asio_fanout::fanout<ForkHandlers>);
+    add(fanout, "/raw_two_threads", bench::raw_fanout::fanout);
     add(fanout, "/serial", bench::fanout_serial);
 }
 
