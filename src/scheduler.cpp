@@ -9,6 +9,7 @@
 #include "spargio/detail/join.hpp"
 #include "spargio/detail/submit.hpp"
 #include "spargio/this_task.hpp"
+#include "thread_spin.hpp"
 
 namespace spargio::detail {
 
@@ -206,6 +207,7 @@ bool wake_shard(Shard& target, Shard* here) noexcept {
     } else {
         target.runtime().foreign_bells.fetch_add(1, std::memory_order_relaxed);
         target.driver->wake_from_outside();
+        thread_spin().woke();
     }
     return true;
 }

@@ -12,7 +12,9 @@ namespace spargio::detail {
 
 namespace {
 
-constexpr unsigned kStealableEvery = 8;  // Of a turn's items, at least one is stealable; and the inbox is looked at.
+// Of the items of a turn: that one is stealable if there is one, and before it the inbox is looked at. What is pinned
+// and what is not share a shard equally, and neither waits behind several long steps of the other.
+constexpr unsigned kStealableEvery = 2;
 // What is oldest in the deque waits for what is made on top of it, for ever if nobody steals and that never ends.
 // Rarely, since the oldest is the largest part of a tree, and each one begun early makes the tree wider.
 constexpr auto kOldestEvery = std::chrono::milliseconds(2);

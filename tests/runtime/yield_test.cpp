@@ -162,9 +162,10 @@ TEST_P(Yield, TwoTasksThatYieldToEachOtherDoNotDelayAForeignSpawn) {
 }
 
 // Where steps are long, what comes from outside does not wait for a whole turn of 64 of them.
-TEST_P(Yield, WhatComesFromOutsideWaitsForAFewStepsOnly) {
-    auto one = runtime(1);
-    const auto handle = one.handle();
+/// How many steps of a task that yields there are, at most, between the acceptance of a spawn and its first step.
+/// `spawn` is called on another thread, with a function to spawn.
+template <class Spawn>
+std::uint64_t steps_before_a_spawned_one(Runtime& one, Spawn spawn) {
     std::uint64_t steps = 0;
     std::uint64_t waited = 0;
     const auto body = [&]() -> Task<> {
@@ -174,7 +175,7 @@ TEST_P(Yield, WhatComesFromOutsideWaitsForAFewStepsOnly) {
             }
             // In the middle of a step, and this step waits for the spawn to be accepted.
             JoinHandle<std::uint64_t> spawned;
-            std::thread([&] { spawned = handle.spawn_pinned(0, [&steps] { return steps; }); }).join();
+            std::thread([&] { spawned = spawn([&steps] { return steps; }); }).join();
             const std::uint64_t before = steps;
             while (!spawned.done()) {
                 ++steps;
@@ -184,7 +185,17 @@ TEST_P(Yield, WhatComesFromOutsideWaitsForAFewStepsOnly) {
         }
     };
     one.block_on(body());
-    EXPECT_LE(waited, 9U);  // The inbox is looked at after every eighth, and what is there goes behind who yields.
+    return waited;
+}
+
+TEST_P(Yield, WhatComesFromOutsideWaitsForAFewStepsOnly) {
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    const auto pinned = [&handle](auto f) { return handle.spawn_pinned(0, std::move(f)); };
+    // The inbox is looked at after every second, and what is there goes behind who yields.
+    EXPECT_LE(steps_before_a_spawned_one(one, pinned), 3U);
+    const auto stealable = [&handle](auto f) { return handle.spawn_stealable(std::move(f)); };
+    EXPECT_LE(steps_before_a_spawned_one(one, stealable), 3U) << "it takes turns with what is pinned";
 }
 
 }  // namespace

@@ -219,5 +219,24 @@ TEST(AdaptiveSpin, TheMoreLooksTheLongerTheyMayTake) {
     EXPECT_FALSE(spin.offered(microseconds(1), microseconds(50)));
 }
 
+TEST(AdaptiveSpin, WhoHasWokenSomebodyOffersTheCpuAtOnce) {
+    AdaptiveSpin spin(microseconds(50));
+    // Looks so long that the first offer comes too late, and ends the spin; after it there is one more.
+    const auto looks_before_an_offer = [&spin] {
+        spin.hit();
+        int looks = 0;
+        EXPECT_FALSE(spin.spin([&looks] {
+            ++looks;
+            const auto until = clock::now() + microseconds(71);
+            while (clock::now() < until) {}
+            return false;
+        }));
+        return looks - 1;
+    };
+    spin.woke();
+    EXPECT_EQ(looks_before_an_offer(), 1);
+    EXPECT_EQ(looks_before_an_offer(), 32) << "once for each that was woken";
+}
+
 }  // namespace
 }  // namespace spargio::detail
