@@ -6,13 +6,14 @@
 #include "futex.hpp"
 #include "scheduler.hpp"
 #include "shard.hpp"
+#include "spargio/detail/fork.hpp"
 #include "spargio/error.hpp"
 #include "thread_spin.hpp"
 
 namespace spargio::detail {
 
 Receive try_receive_in(TaskHeader* root, Channel& channel, CallHeader*& call) noexcept {
-    if (root->stop.stop_requested()) {
+    if (stop_has_come(root)) {
         return Receive::Left;
     }
     auto& here = static_cast<Shard&>(*root->owner.executor);
@@ -24,7 +25,7 @@ Receive try_receive_in(TaskHeader* root, Channel& channel, CallHeader*& call) no
 }
 
 bool receive_suspend(ReceiveWait& wait, TaskHeader* root) noexcept {
-    if (root->stop.stop_requested()) {
+    if (stop_has_come(root)) {
         wait.state = Receive::Left;
         return false;
     }
@@ -34,7 +35,6 @@ bool receive_suspend(ReceiveWait& wait, TaskHeader* root) noexcept {
 }
 
 Receive receive_block(Channel& channel, CallHeader*& call, clock::time_point deadline) noexcept {
-    channel.add_reference();  // The server may go while we are out of the lock.
     ReceiveWait wait(&channel);
     if (channel.enter_receiver(wait)) {
         const auto due = real_deadline(deadline);
@@ -62,9 +62,7 @@ Receive receive_block(Channel& channel, CallHeader*& call, clock::time_point dea
         }
     }
     call = wait.call;
-    const Receive state = wait.state;
-    channel.drop_reference();
-    return state;
+    return wait.state;
 }
 
 std::error_code receive_error(Receive state) noexcept {

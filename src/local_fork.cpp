@@ -60,22 +60,19 @@ void settle_deadline(LocalFork& fork, TaskHeader*, Shard& here) noexcept {
 }
 
 /// Alarm::FireFn: the child has not ended. If a stop has reached it before, the deadline changes nothing.
-void fire_deadline(Alarm& alarm, Shard& here) noexcept {
+bool fire_deadline(Alarm& alarm, Shard& here) noexcept {
     auto& timed = static_cast<TimedFork&>(alarm);
     TaskHeader* child = timed.children[0];
     if (child->stop.stop_requested()) {
-        return;
+        return true;
     }
     if (!child->begun) {
-        here.timers.insert(&alarm);  // It gets its first step. There is room: the timer was there just now.
-        return;
+        return false;  // It gets its first step.
     }
     here.counters.timers_fired.add();
     timed.fired = true;
     request_task_stop(child);
-    if (here.unpublished != nullptr) {
-        here.publish_messages();  // A callback of the child's token has sent something, outside of any step.
-    }
+    return true;
 }
 
 }  // namespace

@@ -53,7 +53,12 @@ public:
         return (hot_ != nullptr && hot_->ring.arrived()) || dirty_.any();
     }
     /// There is a message, and a task that waits for one.
-    [[nodiscard]] bool deliverable() const noexcept { return unread_ != 0 && first_waiter_ != nullptr; }
+    [[nodiscard]] bool deliverable() const noexcept { return next_served() != nullptr; }
+    /// Who has waited longest for the message that is there, or null. Not one that a stop has reached, though it waits
+    /// until it has seen the stop: what it would be given may be lost with it.
+    [[nodiscard]] EventWait* next_served() const noexcept {
+        return unread_ != 0 && first_waiter_ != nullptr ? first_unstopped() : nullptr;
+    }
     /// Takes messages that have been noticed: at most `most`, of one lane after the other, which take turns.
     std::size_t take(Event* out, std::size_t most) noexcept;
     /// The same, after a look if there are not as many.
@@ -89,6 +94,7 @@ private:
     template <class AnyLane>
     [[nodiscard]] bool look_at(std::size_t number, AnyLane& lane) noexcept;
     [[nodiscard]] std::size_t next_unread() noexcept;
+    [[nodiscard]] EventWait* first_unstopped() const noexcept;
 
     const std::size_t capacity_;
     const std::size_t foreign_;  // The number of the foreign lane: the one after the shards'.

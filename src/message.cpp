@@ -7,6 +7,7 @@
 #include "runtime_core.hpp"
 #include "scheduler.hpp"
 #include "shard.hpp"
+#include "spargio/detail/fork.hpp"
 #include "spargio/detail/join.hpp"
 #include "spargio/shard_ctx.hpp"
 
@@ -30,7 +31,7 @@ bool event_suspend(EventWait& wait, TaskHeader* root) {
     if (wait.shard != &here) {
         throw std::logic_error("spargio: events of another shard were awaited; ask ShardCtx::current() again");
     }
-    if (root->stop.stop_requested()) {
+    if (stop_has_come(root)) {
         wait.error = std::errc::operation_canceled;
         return false;
     }

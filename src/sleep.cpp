@@ -24,7 +24,7 @@ void run_sleep_stop(WorkItem* item, Shard* here) noexcept {
 SleepWait::SleepWait(clock::time_point due_at) noexcept : ShardWait(&run_sleep_stop), TimerNode(due_at) {}
 
 bool sleep_suspend(SleepWait& wait, TaskHeader* root) noexcept {
-    if (root->stop.stop_requested()) {
+    if (stop_has_come(root)) {
         wait.end = SleepWait::End::Stopped;
         return false;
     }

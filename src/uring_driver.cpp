@@ -140,8 +140,9 @@ void UringDriver::ring(Shard& target) noexcept {
 }
 
 void UringDriver::settle() noexcept {
+    // What the kernel did not take was rung from outside. A submission thread may take its time.
     poll_within_step();
-    while (uring_->unsubmitted() != 0 || bells_in_flight_ != 0) {  // A submission thread may take its time.
+    while (bells_in_flight_ != 0) {
         std::this_thread::yield();
         poll_within_step();
     }

@@ -28,6 +28,9 @@ void Shard::run() noexcept {
         run_items();
         driver->poll();
         fire_timers();
+        if (unpublished != nullptr) [[unlikely]] {
+            publish_messages();  // Sent outside of any step: by a stop's callback, or while an operation was prepared.
+        }
         if (!something_of_its_own()) {
             idle();
         }
@@ -46,11 +49,10 @@ void Shard::take_arrivals() noexcept {
         inbox.take_all(ready);
     }
     mailbox.look_in_turn();
-    while (mailbox.deliverable()) {
-        EventWait& wait = *mailbox.first_waiter();
-        mailbox.remove_waiter(wait);
-        wait.count = mailbox.take(wait.into, wait.room);
-        if (TaskHeader* root = end_wait(&wait)) {
+    while (EventWait* wait = mailbox.next_served()) {
+        mailbox.remove_waiter(*wait);
+        wait->count = mailbox.take(wait->into, wait->room);
+        if (TaskHeader* root = end_wait(wait)) {
             schedule_here(root, *this);
         }
     }
@@ -140,21 +142,23 @@ void Shard::fire_timers() noexcept {
         return;
     }
     const auto now = timer_now();
-    // One that is put back is for the next turn.
-    for (auto left = timers.size(); left != 0; --left) {
-        TimerNode* timer = timers.pop_due(now);
-        if (timer == nullptr) {
-            return;
-        }
+    Alarm* too_early = nullptr;
+    while (TimerNode* timer = timers.pop_due(now)) {
         if (timer->alarm) {
             auto& alarm = static_cast<Alarm&>(*timer);
-            alarm.fire(alarm, *this);
+            if (!alarm.fire(alarm, *this)) {
+                alarm.put_off = std::exchange(too_early, &alarm);
+            }
             continue;
         }
         counters.timers_fired.add();
         if (TaskHeader* root = end_wait(static_cast<SleepWait*>(timer))) {
             schedule_here(root, *this);
         }
+    }
+    // After the others, which it must not keep from firing. There is room: they were there just now.
+    while (too_early != nullptr) {
+        timers.insert(std::exchange(too_early, too_early->put_off));
     }
 }
 

@@ -30,8 +30,8 @@ const char* const usage =
     "  --backend KIND     auto, io_uring or queue (default: auto)\n"
     "  --help             this text\n"
     "\n"
-    "SIGINT or SIGTERM: what was read is answered, then it ends. Exit status: 0, or 2 after wrong usage, or when it\n"
-    "cannot listen or start the runtime.\n";
+    "SIGINT or SIGTERM: what was read is answered, within a question's time, then it ends. Exit status: 0, or 2 after\n"
+    "wrong usage, or when it cannot listen or start the runtime.\n";
 
 namespace {
 

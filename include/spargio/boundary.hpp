@@ -190,7 +190,8 @@ template <class Req, class Rep>
 class Server {
 public:
     /// The oldest request; waits for one: `co_await server.recv()` in a task, `server.recv().get()` on a thread, which
-    /// blocks (std::logic_error on a shard thread). Never one whose caller has left or whose deadline has passed.
+    /// blocks (std::logic_error on a shard thread). Never one whose deadline has passed, or whose caller had left
+    /// before it was handed over.
     /// BoundaryError::Closed: no client is left and nothing is queued; Canceled: the awaiting task was stopped. A task
     /// that finds a request each time lets others run after 256.
     ReceiveOperation<Req, Rep> recv() const noexcept {

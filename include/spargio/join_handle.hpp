@@ -39,10 +39,14 @@ template <class Rep, class Period>
         return most;
     }
     if constexpr (std::is_integral_v<Rep>) {
-        // Seconds and the rest apart: converted at once, a period that does not divide into nanoseconds would overflow.
-        using WholeSeconds = std::chrono::duration<std::int64_t>;
-        const auto whole = std::chrono::duration_cast<WholeSeconds>(duration);
-        return std::chrono::nanoseconds(whole) + std::chrono::ceil<std::chrono::nanoseconds>(duration - whole);
+        // In 128 bits, and seconds and the rest apart: any period then fits, also one that has no nanoseconds'
+        // multiple.
+        __extension__ using Wide = __int128;
+        constexpr Wide second = 1'000'000'000;
+        const Wide ticks = static_cast<Wide>(duration.count()) * Period::num;
+        const Wide rest = ticks % Period::den * second;
+        const Wide total = ticks / Period::den * second + (rest + Period::den - 1) / Period::den;
+        return total < most.count() ? std::chrono::nanoseconds(static_cast<std::int64_t>(total)) : most;
     } else {
         return std::chrono::ceil<std::chrono::nanoseconds>(duration);
     }

@@ -99,8 +99,9 @@ private:
 /// No send blocks or allocates (but for the queue itself at the first send: std::bad_alloc). A shard's messages become
 /// visible to the target when the step of the sending task ends, at flush(), or after 64 of them; a sleeping target is
 /// woken then, by one system call (MSG_RING, Linux 5.18; a futex without io_uring). Other threads' messages are visible
-/// at once. After Backpressure, yield, sleep or do something else before the next attempt: a good ticket does not say
-/// that there is room, only that the target has seen what it still holds.
+/// at once, but behind those whose sending another thread has begun before. After Backpressure, yield, sleep or do
+/// something else before the next attempt: a good ticket does not say that there is room, only that the target has seen
+/// what it still holds.
 ///
 /// Errors: SendError::Backpressure, the queue is full; Closed, the runtime has shut down; InvalidTag, the tag is
 /// 0xFFFF.

@@ -27,8 +27,8 @@ namespace spargio {
 /// there and a wake back. The awaiting task resumes where it may run: a pinned one on its own shard.
 ///
 /// **Errors** are errno values of the system category, and `RuntimeError::Closed` when the lane's runtime was shut
-/// down. EINTR is never seen, nor is EAGAIN: on a non-blocking descriptor the operation waits until it is ready. A full
-/// submission queue makes it wait, a full completion queue loses nothing.
+/// down. EINTR is never seen, nor, but by a sync, is EAGAIN: on a non-blocking descriptor the operation waits until it
+/// is ready. A full submission queue makes it wait, a full completion queue loses nothing.
 ///
 /// **Stop.** A stop of the awaiting task cancels the operation in the kernel and awaits its completion; then it gives
 /// std::errc::operation_canceled, or its result, if that came first: no byte is lost. One that is begun after a stop
@@ -102,10 +102,10 @@ public:
     }
 
     /// Awaitable -> Result<int>: an operation of your own, with the guarantees above but for EINTR and EAGAIN, which
-    /// are yours. `prepare(io_uring_sqe*)` fills in a zeroed entry, as liburing's io_uring_prep_* functions do; it is
-    /// called on the lane's shard, must not throw, block, or set user_data, and is kept, with what it holds, until the
-    /// completion: so let it hold what the kernel is to read or write (a statx, a timespec). The result is the
-    /// completion's `res`, an error when that is negative.
+    /// are yours, where no stop has come. `prepare(io_uring_sqe*)` fills in a zeroed entry, as liburing's
+    /// io_uring_prep_* functions do; it is called on the lane's shard, must not throw, block, send, spawn, or set
+    /// user_data, and is kept, with what it holds, until the completion: so let it hold what the kernel is to read or
+    /// write (a statx, a timespec). The result is the completion's `res`, an error when that is negative.
     ///
     ///     auto statx_of = [&](io_uring_sqe* sqe) { io_uring_prep_statx(sqe, AT_FDCWD, path, 0, STATX_SIZE, &buffer);
     ///     }; auto result = co_await lane.submit(statx_of);

@@ -67,9 +67,9 @@ Task<Result<T>> run_limited(std::chrono::nanoseconds limit, Task<T> task) {
 /// Durations are clamped, never overflow. With zero or less, `task` still gets its first step, and if it ends in that,
 /// it was in time.
 ///
-/// `task` is pinned to the calling shard while it runs here, also if the caller is stealable, which resumes there. The
-/// deadline belongs to that shard, as a sleep's does, and costs no kernel timer. Costs one pooled allocation; where the
-/// shard's timer queue cannot grow, gives not_enough_memory, and `task` has not been started.
+/// `task` is pinned to the calling shard while it runs here, also if the caller is stealable, which as a rule goes on
+/// there. The deadline belongs to that shard, as a sleep's does, and costs no kernel timer. Costs one pooled
+/// allocation; where the shard's timer queue cannot grow, gives not_enough_memory, and `task` has not been started.
 template <class Rep, class Period, class T>
 requires(!std::is_reference_v<T>) Task<Result<T>> timeout(std::chrono::duration<Rep, Period> limit, Task<T> task) {
     SPARGIO_CHECK(task.valid(), "timeout: this Task was awaited, spawned or moved from already");

@@ -68,8 +68,8 @@ Task<std::vector<ObjectValue<T>>> run_all_of(std::vector<Task<T>> tasks) {
 ///     auto [user, orders] = co_await spargio::when_all(load_user(id), load_orders(id));
 ///
 /// They start in their order and interleave at their awaits, *on the calling shard*: until it ends, each of them is
-/// pinned there, also if the caller is stealable, which resumes there too. For work in parallel: fork_join(), or spawn.
-/// References to the caller's locals are safe in them, and data that only they use needs no lock.
+/// pinned there, also if the caller is stealable, which as a rule resumes there too. For work in parallel: fork_join(),
+/// or spawn. References to the caller's locals are safe in them, and data that only they use needs no lock.
 ///
 /// The first exception, in time, stops the others; it is rethrown when all have ended, and what others throw is
 /// dropped. A stop of the caller stops all of them; their results, and what they throw on the way, are given as ever. A

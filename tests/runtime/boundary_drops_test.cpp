@@ -2,6 +2,8 @@
 // Ends, requests and tickets that are dropped or moved: who is told what, and when what they held is destroyed.
 #include <atomic>
 #include <chrono>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +11,9 @@
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include <sys/types.h>
+#include <unistd.h>
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
@@ -27,6 +32,43 @@ using namespace std::chrono_literals;
 
 using IntClient = Client<int, int>;
 using IntServer = Server<int, int>;
+
+/// Returns when that thread of this process sleeps in the kernel. (proc_pid_stat(5), "state")
+void wait_until_asleep(pid_t thread) {
+    const std::string path = "/proc/self/task/" + std::to_string(thread) + "/stat";
+    for (;;) {
+        std::ifstream file(path);
+        const std::string stat{std::istreambuf_iterator<char>(file), {}};
+        const auto name_end = stat.rfind(')');
+        if (name_end != std::string::npos && stat.compare(name_end, 3, ") S") == 0) {
+            return;
+        }
+        std::this_thread::yield();
+    }
+}
+
+// The request expires between its hand-over and the thread's look at it, and both ends go meanwhile.
+TEST(BoundaryDrops, BothEndsMayGoWhileAThreadIsGivenAnExpiredRequest) {
+    const Watchdog watchdog("a receive");
+    for (unsigned round = 0; round < scaled(1000, 500); ++round) {
+        auto ends = channel<int, int>(1);
+        std::optional<IntClient> client(std::move(ends.first));
+        std::optional<IntServer> server(std::move(ends.second));
+        std::atomic<pid_t> thread{0};
+        std::thread receiver([&thread, receive = server->recv()] {
+            thread = gettid();
+            static_cast<void>(receive.get());
+        });
+        while (thread == 0) {
+            std::this_thread::yield();
+        }
+        wait_until_asleep(thread);
+        static_cast<void>(client->call_with_timeout(1, std::chrono::microseconds(round % 40)).get());
+        client.reset();
+        server.reset();
+        receiver.join();
+    }
+}
 
 TEST(BoundaryDrops, AssigningOverAnEndOrARequestEndsItAtOnce) {
     auto [client, server] = channel<int, int>(2);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Which of several tasks gets a message: those that wait, those that ask, those that are stopped. (spec: M8)
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <system_error>
 #include <thread>
@@ -8,7 +9,9 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
+#include "support/virtual_clock.hpp"
 
 namespace spargio::test {
 namespace {
@@ -132,6 +135,42 @@ TEST_P(MessageWaiters, OneThatIsStoppedTakesNoMessageWithIt) {
     }
     const auto stats = two.handle().stats_snapshot();
     EXPECT_EQ(stats.ring_msgs_submitted, stats.ring_msgs_completed);
+}
+
+// The stop and the message have both come when the shard looks.
+TEST_P(MessageWaiters, AMessageThatComesAfterAStopIsForTheNext) {
+    auto one = runtime(1);
+    const RemoteShard target = *one.handle().remote(0);
+    const auto wait = []() -> Task<std::uint32_t> { co_return (co_await ShardCtx::current()->next_event()).val; };
+    auto first = one.handle().spawn_pinned(0, wait());
+    finish_step(one.handle(), 0);
+    auto second = one.handle().spawn_pinned(0, wait());
+    finish_step(one.handle(), 0);
+    StalledShard stalled(one.handle(), 0);
+    first.request_stop();
+    EXPECT_TRUE(target.send_raw_nowait(1, 7).has_value());
+    stalled.release();
+    EXPECT_THROW(first.get(), std::system_error);
+    EXPECT_EQ(second.get(), 7U);
+}
+
+TEST_P(MessageWaiters, AMessageThatComesAfterADeadlineIsNotLost) {
+    VirtualClock clock;
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    const RemoteShard target = *handle.remote(0);
+    const auto wait = []() -> Task<std::uint32_t> { co_return (co_await ShardCtx::current()->next_event()).val; };
+    auto task = handle.spawn_pinned(0, [&]() -> Task<> {
+        const auto limited = co_await timeout(std::chrono::milliseconds(1), wait());
+        EXPECT_EQ(limited.error(), std::errc::timed_out);
+        EXPECT_TRUE(ShardCtx::current()->try_next_event().has_value());
+    });
+    finish_step(handle, 0);
+    StalledShard stalled(handle, 0);
+    clock.set(clock.now() + std::chrono::milliseconds(2));
+    EXPECT_TRUE(target.send_raw_nowait(1, 7).has_value());
+    stalled.release();
+    task.get();
 }
 
 TEST_P(MessageWaiters, OneThatIsStoppedBeforeLeavesTheMessageForOthers) {

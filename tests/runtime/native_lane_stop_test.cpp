@@ -49,6 +49,25 @@ protected:
     Pipe pipe_;
 };
 
+// A worker of the kernel's that is cancelled says EINTR.
+TEST_F(NativeLaneStopTest, OfAnOperationOfOnesOwnIsACancellationWhereverItRuns) {
+    std::byte one{};
+    const auto read_in_worker = [this, &one]() -> Task<std::error_code> {
+        auto read_it = [this, &one](io_uring_sqe* sqe) {
+            io_uring_prep_read(sqe, pipe_.reader.get(), &one, 1, static_cast<__u64>(-1));
+            sqe->flags |= IOSQE_ASYNC;
+        };
+        const auto read = co_await lane_.submit(std::move(read_it));
+        co_return read.error();
+    };
+    for (int round = 0; round < 50; ++round) {
+        auto reading = handle_.spawn_pinned(0, read_in_worker());
+        wait_until_pending(handle_, 1);
+        reading.request_stop();
+        EXPECT_EQ(reading.get(), std::errc::operation_canceled);
+    }
+}
+
 TEST_F(NativeLaneStopTest, EndsAnOperationInTheKernelFromEveryShard) {
     for (const ShardId shard : {ShardId{0}, ShardId{1}}) {
         auto reading = handle_.spawn_pinned(shard, read_one(lane_, pipe_.reader.get()));

@@ -244,6 +244,37 @@ TEST_F(UringFaultsTest, ABellThatIsNotTakenInTimeIsRungFromOutsideWithinTheStep)
     }
 }
 
+TEST_F(UringFaultsTest, AFlushWhoseBellIsNotTakenInTimeRingsFromOutsideAndEnds) {
+    const Watchdog watchdog("a flush");
+    BlockedEntries faults;
+    const InstalledFaults installed(faults);
+    const Runtime runtime = builder(2).idle_spin(microseconds(0)).build();
+    const auto handle = runtime.handle();
+    const NoLateWakes all_woken(handle);
+    for (int round = 0; round < 20; ++round) {
+        const auto parks = handle.stats_snapshot().parks;
+        Event arrived;
+        auto receiver = handle.spawn_pinned(1, [&]() -> Task<> {
+            static_cast<void>(co_await ShardCtx::current()->next_event());
+            arrived.set();
+        });
+        while (handle.stats_snapshot().parks == parks) {
+            std::this_thread::yield();
+        }
+        handle
+            .spawn_pinned(0,
+                          [&] {
+                              faults.begin();
+                              EXPECT_TRUE(ShardCtx::current()->send_raw_nowait(1, 1, 1).has_value());
+                              ShardCtx::current()->flush();
+                              arrived.wait();
+                              faults.end();
+                          })
+            .get();
+        receiver.get();
+    }
+}
+
 TEST_F(UringFaultsTest, TheLadderOfFlagsIsClimbedDownOneRungAtATime) {
     const unsigned no_sqarray = detail::abi::setup_no_sqarray;
     {

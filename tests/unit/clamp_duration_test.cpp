@@ -63,6 +63,10 @@ static_assert(clamp_duration(duration<std::int64_t, std::pico>(2001)) == nanosec
 static_assert(clamp_duration(duration<std::int64_t, std::atto>::max()) == nanoseconds(9'223'372'037));
 static_assert(clamp_duration(duration<std::int8_t>(127)) == std::chrono::seconds(127));
 static_assert(clamp_duration(duration<std::int64_t, std::ratio<1, 3>>(1)) == nanoseconds(333'333'334));
+static_assert(clamp_duration(duration<std::int64_t, std::ratio<7, 1'000'000'000'000>>::max()) ==
+              nanoseconds(64'563'604'257'983'431));
+static_assert(clamp_duration(duration<std::int64_t, std::ratio<1, 10'000'000'019>>(10'000'000'018)) ==
+              std::chrono::seconds(1));
 
 // Below the limit, with a period that is no whole number of nanoseconds: the conversion must not overflow on its way.
 TEST(ClampDuration, PeriodsThatDoNotDivideIntoNanoseconds) {

@@ -80,13 +80,15 @@ struct StartAsioCall {
         HandlerType handler(std::forward<Handler>(given));
         AsioWaitRef<Waited> wait(new Waited(asio_waits_of(asio_library::get_associated_executor(handler))));
         auto pending = Pending::make(std::move(handler), wait);
+        // What may throw comes first: a call that has begun is left by nobody else. It is remembered who leaves too
+        // early.
+        pending->listen_to_slot();
+        if (deadline != CallHeader::no_deadline) {
+            pending->leave_after(limit);
+        }
         auto begun = begin_call<Req, Rep>(*client, std::move(request), deadline, true);
         if (begun.has_value()) {
             wait->set_call(std::move(*begun));
-            pending->listen_to_slot();
-            if (deadline != CallHeader::no_deadline) {
-                pending->leave_after(limit);
-            }
         } else {
             wait->set_error(begun.error());
         }

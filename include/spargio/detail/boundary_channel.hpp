@@ -56,7 +56,7 @@ struct ReceiveWait : RevocableWait {
 /// False: do not suspend: `state` is not Waiting.
 [[nodiscard]] bool receive_suspend(ReceiveWait& wait, TaskHeader* root) noexcept;
 
-/// Blocks the thread; Nothing: the deadline came first.
+/// Blocks the thread, which refers to the channel; Nothing: the deadline came first.
 [[nodiscard]] Receive receive_block(Channel& channel, CallHeader*& call, clock::time_point deadline) noexcept;
 
 /// Whoever has a request refers to the channel.

@@ -11,6 +11,7 @@
 
 #include "spargio/config.hpp"
 #include "spargio/detail/boundary_ends.hpp"
+#include "spargio/detail/fork.hpp"
 #include "spargio/error.hpp"
 #include "spargio/result.hpp"
 #include "spargio/task.hpp"
@@ -80,7 +81,7 @@ public:
     template <class P>
     SPARGIO_AWAIT_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) {
         TaskHeader* root = header_of(frame)->root();
-        if (root->stop.stop_requested()) {
+        if (stop_has_come(root)) {
             error_ = BoundaryError::Canceled;
             return false;
         }
@@ -129,7 +130,7 @@ public:
     [[nodiscard]] static bool await_ready() noexcept { return false; }
     template <class P>
     SPARGIO_AWAIT_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) noexcept {
-        asked_ = header_of(frame)->root()->stop.stop_requested();
+        asked_ = stop_has_come(header_of(frame)->root());
         return false;
     }
     [[nodiscard]] bool await_resume() const noexcept { return asked_; }
@@ -348,6 +349,7 @@ public:
     [[nodiscard]] Result<Request<Req, Rep>> get() const {
         detail::refuse_on_any_shard();
         const auto deadline = detail::deadline_in(limit_);
+        const detail::ChannelRef channel(channel_);  // Both ends may go meanwhile, and the request that is not given.
         for (;;) {
             detail::CallHeader* call = nullptr;
             const auto state = detail::receive_block(channel_, call, deadline);

@@ -134,6 +134,15 @@ void fork_children(ForkWait& wait, TaskHeader* root) noexcept;
 /// Of a root that was not forked, or below a shield: does nothing.
 void arm_forks_above(TaskHeader* task) noexcept;
 
+/// Whether a stop has reached the task, which runs, or one above it that waits for it: what is begun after a stop is
+/// refused, also in a child that has not waited yet.
+[[nodiscard]] inline bool stop_has_come(TaskHeader* task) noexcept {
+    if (task->forked) {
+        arm_forks_above(task);
+    }
+    return task->stop.stop_requested();
+}
+
 /// Rethrows the first exception in the order of the children. One of them has failed, and all have ended.
 [[noreturn]] void rethrow_first(const ForkedChildren& children);
 

@@ -26,12 +26,14 @@ struct TimerNode {
 
 /// A deadline of something else than a sleep.
 struct Alarm : TimerNode {
-    /// What the shard does when the deadline has come, and the node is out of the queue.
-    using FireFn = void (*)(Alarm&, Shard&) noexcept;
+    /// What the shard does when the deadline has come, and the node is out of the queue. False: it is too early, for
+    /// the next turn; else the alarm may be gone soon.
+    using FireFn = bool (*)(Alarm&, Shard&) noexcept;
 
     Alarm(clock::time_point when, FireFn fn) noexcept : TimerNode(when, true), fire(fn) {}
 
     const FireFn fire;
+    Alarm* put_off = nullptr;  // Another one that is to be put back.
 };
 
 /// Implicit 4-ary min-heap (Johnson, "Priority queues with update and finding minimum spanning trees", 1975): half as
