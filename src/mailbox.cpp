@@ -126,14 +126,6 @@ void Mailbox::remove_waiter(EventWait& wait) noexcept {
     (wait.after != nullptr ? wait.after->before : last_waiter_) = wait.before;
 }
 
-EventWait* Mailbox::first_unstopped() const noexcept {
-    EventWait* wait = first_waiter_;
-    while (wait != nullptr && wait->root()->stop.stop_requested()) {
-        wait = wait->after;
-    }
-    return wait;
-}
-
 void Mailbox::close_foreign() noexcept {
     const std::lock_guard lock(foreign_mutex_);
     foreign_closed_ = true;

@@ -53,12 +53,7 @@ public:
         return (hot_ != nullptr && hot_->ring.arrived()) || dirty_.any();
     }
     /// There is a message, and a task that waits for one.
-    [[nodiscard]] bool deliverable() const noexcept { return next_served() != nullptr; }
-    /// Who has waited longest for the message that is there, or null. Not one that a stop has reached, though it waits
-    /// until it has seen the stop: what it would be given may be lost with it.
-    [[nodiscard]] EventWait* next_served() const noexcept {
-        return unread_ != 0 && first_waiter_ != nullptr ? first_unstopped() : nullptr;
-    }
+    [[nodiscard]] bool deliverable() const noexcept { return unread_ != 0 && first_waiter_ != nullptr; }
     /// Takes messages that have been noticed: at most `most`, of one lane after the other, which take turns.
     std::size_t take(Event* out, std::size_t most) noexcept;
     /// The same, after a look if there are not as many.
@@ -69,7 +64,6 @@ public:
         return take(out, most);
     }
 
-    [[nodiscard]] bool has_waiters() const noexcept { return first_waiter_ != nullptr; }
     void add_waiter(EventWait& wait) noexcept;
     void remove_waiter(EventWait& wait) noexcept;
     [[nodiscard]] EventWait* first_waiter() const noexcept { return first_waiter_; }
@@ -94,7 +88,6 @@ private:
     template <class AnyLane>
     [[nodiscard]] bool look_at(std::size_t number, AnyLane& lane) noexcept;
     [[nodiscard]] std::size_t next_unread() noexcept;
-    [[nodiscard]] EventWait* first_unstopped() const noexcept;
 
     const std::size_t capacity_;
     const std::size_t foreign_;  // The number of the foreign lane: the one after the shards'.

@@ -35,7 +35,7 @@ bool event_suspend(EventWait& wait, TaskHeader* root) {
         wait.error = std::errc::operation_canceled;
         return false;
     }
-    if (!here.mailbox.has_waiters() && here.events_in_step < Shard::events_per_step) {
+    if (here.next_waiter() == nullptr && here.events_in_step < Shard::events_per_step) {
         wait.count = here.mailbox.look_and_take(wait.into, wait.room);
         if (wait.count != 0) {
             here.events_in_step += wait.count;
@@ -135,9 +135,8 @@ detail::EventAwaiter ShardCtx::next_event() const {
 std::optional<Event> ShardCtx::try_next_event() const {
     static_cast<void>(own_core());
     std::optional<Event> event;
-    auto& mailbox = shard_->mailbox;
     // Those that wait come first.
-    if (!mailbox.has_waiters() && mailbox.look_and_take(&event.emplace(), 1) == 0) {
+    if (shard_->next_waiter() == nullptr && shard_->mailbox.look_and_take(&event.emplace(), 1) == 0) {
         event.reset();
     }
     return event;

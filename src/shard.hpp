@@ -144,6 +144,9 @@ public:
     void list(TaskHeader* task) noexcept;
     void unlist(TaskHeader* task) noexcept;
 
+    /// src/worker_loop.cpp: who has waited longest for a message, or null.
+    [[nodiscard]] EventWait* next_waiter() noexcept;
+
     /// src/send.cpp: lets the targets see what this shard has staged, and wakes them.
     void publish(Lane& lane) noexcept;
     void publish_messages() noexcept;

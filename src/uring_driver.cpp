@@ -97,10 +97,8 @@ void UringDriver::wait(clock::time_point deadline) noexcept {
         return;
     }
     if (event_ >= 0 && !event_armed_) {
-        poll();  // The queue was full when it should have been armed.
-        if (!event_armed_) {
-            return;
-        }
+        poll();  // The queue was full when it should have been armed. Something else may have ended: look again.
+        return;
     }
     // Interrupted, timed out, busy: the caller looks at everything again anyway.
     static_cast<void>(uring_->submit_and_wait(span));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The loop of a shard, from the first task to the last.
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 #include "scheduler.hpp"
@@ -33,6 +34,7 @@ void Shard::run() noexcept {
         }
         if (!something_of_its_own()) {
             idle();
+            fire_timers();  // What was due while it slept, before what came later.
         }
     }
     end();
@@ -49,13 +51,32 @@ void Shard::take_arrivals() noexcept {
         inbox.take_all(ready);
     }
     mailbox.look_in_turn();
-    while (EventWait* wait = mailbox.next_served()) {
+    while (mailbox.deliverable()) {
+        EventWait* wait = next_waiter();
+        if (wait == nullptr) {
+            return;
+        }
         mailbox.remove_waiter(*wait);
         wait->count = mailbox.take(wait->into, wait->room);
         if (TaskHeader* root = end_wait(wait)) {
             schedule_here(root, *this);
         }
     }
+}
+
+/// Those in front of it that a stop has reached end without a message, since what they were given might be lost with
+/// them; the stop's own message, on its way here, lets them go on.
+EventWait* Shard::next_waiter() noexcept {
+    EventWait* wait = mailbox.first_waiter();
+    while (wait != nullptr && wait->root()->stop.stop_requested()) {
+        mailbox.remove_waiter(*wait);
+        wait->error = std::errc::operation_canceled;
+        if (TaskHeader* root = end_wait(wait)) {
+            schedule_here(root, *this);
+        }
+        wait = mailbox.first_waiter();
+    }
+    return wait;
 }
 
 /// The queues in turn: pinned tasks, then the newest of the deque, then what came from elsewhere, then the shared

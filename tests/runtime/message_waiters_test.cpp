@@ -22,6 +22,15 @@ protected:
 };
 SPARGIO_ON_BOTH_BACKENDS(MessageWaiters);
 
+Task<std::error_code> error_of_wait() {
+    try {
+        static_cast<void>(co_await ShardCtx::current()->next_event());
+    } catch (const std::system_error& error) {
+        co_return error.code();
+    }
+    co_return std::error_code();
+}
+
 TEST_P(MessageWaiters, WhoAsksWhileAnotherWaitsIsBehindIt) {
     auto one = runtime(1);
     const RemoteShard target = *one.handle().remote(0);
@@ -152,6 +161,27 @@ TEST_P(MessageWaiters, AMessageThatComesAfterAStopIsForTheNext) {
     stalled.release();
     EXPECT_THROW(first.get(), std::system_error);
     EXPECT_EQ(second.get(), 7U);
+}
+
+// Another one that is stopped, too, and does not know it yet, is nobody to leave the message to.
+TEST_P(MessageWaiters, WhoWasStoppedMayStillTakeWhatIsThere) {
+    auto one = runtime(1);
+    const RemoteShard target = *one.handle().remote(0);
+    const auto wait_and_drain = []() -> Task<bool> {
+        EXPECT_EQ(co_await error_of_wait(), std::errc::operation_canceled);
+        co_return ShardCtx::current()->try_next_event().has_value();
+    };
+    auto first = one.handle().spawn_pinned(0, wait_and_drain());
+    finish_step(one.handle(), 0);
+    auto second = one.handle().spawn_pinned(0, wait_and_drain());
+    finish_step(one.handle(), 0);
+    StalledShard stalled(one.handle(), 0);
+    first.request_stop();
+    second.request_stop();
+    EXPECT_TRUE(target.send_raw_nowait(1, 7).has_value());
+    stalled.release();
+    EXPECT_TRUE(first.get());
+    EXPECT_FALSE(second.get());
 }
 
 TEST_P(MessageWaiters, AMessageThatComesAfterADeadlineIsNotLost) {
