@@ -32,6 +32,23 @@ struct Number {
 static_assert(RingMsg<Number>);
 static_assert(!RingMsg<std::uint32_t>);
 
+struct WithDestructor : Number {
+    ~WithDestructor() {}
+    static WithDestructor decode(RawMsg raw);
+};
+struct EncodesOnlyOnce : Number {
+    RawMsg encode();
+    static EncodesOnlyOnce decode(RawMsg raw);
+};
+struct DecodesIntoItself : Number {
+    DecodesIntoItself decode(RawMsg raw);
+};
+struct DecodesToAnother : Number {};
+static_assert(!RingMsg<WithDestructor>, "not trivially copyable");
+static_assert(!RingMsg<EncodesOnlyOnce>, "encode() of a constant");
+static_assert(!RingMsg<DecodesIntoItself>, "decode() without an object");
+static_assert(!RingMsg<DecodesToAnother>, "decode() gives the message");
+
 struct Unsendable {
     [[nodiscard]] RawMsg encode() const { return {0xFFFF, 0}; }
     static Unsendable decode(RawMsg) { return {}; }
