@@ -161,7 +161,6 @@ TEST_P(Yield, TwoTasksThatYieldToEachOtherDoNotDelayAForeignSpawn) {
     }
 }
 
-// Where steps are long, what comes from outside does not wait for a whole turn of 64 of them.
 /// How many steps of a task that yields there are, at most, between the acceptance of a spawn and its first step.
 /// `spawn` is called on another thread, with a function to spawn.
 template <class Spawn>
@@ -188,6 +187,7 @@ std::uint64_t steps_before_a_spawned_one(Runtime& one, Spawn spawn) {
     return waited;
 }
 
+// Where steps are long, what comes from outside does not wait for a whole turn of 64 of them.
 TEST_P(Yield, WhatComesFromOutsideWaitsForAFewStepsOnly) {
     auto one = runtime(1);
     const auto handle = one.handle();
