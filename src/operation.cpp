@@ -30,7 +30,20 @@ void begin(Operation& operation, Shard& here) noexcept {
     }
 }
 
-void run_start(WorkItem* item, Shard* here) noexcept {
+/// The task goes on where its shard is, or, if it may run anywhere, here; inside a step, on whichever is free.
+void schedule_waiter(TaskHeader* root, Shard& here) noexcept {
+    const Executor* last = root->owner.executor;
+    const bool may_run_here = last == &here || (root->kind == TaskKind::Stealable && last->core == here.core);
+    if (may_run_here && !here.within_step) {
+        schedule_here(root, here);
+    } else {
+        schedule(root);
+    }
+}
+
+}  // namespace
+
+void run_operation_start(WorkItem* item, Shard* here) noexcept {
     auto& operation = static_cast<Operation&>(*static_cast<OperationStart*>(item));
     if (&shard_of(operation) != here) {
         // It would be another ring's. Nothing brings it here; if something did, it goes where it belongs.
@@ -44,7 +57,7 @@ void run_start(WorkItem* item, Shard* here) noexcept {
     begin(operation, *here);
 }
 
-void run_stop(WorkItem* item, Shard* here) noexcept {
+void run_operation_stop(WorkItem* item, Shard* here) noexcept {
     auto& operation = static_cast<Operation&>(*static_cast<OperationStop*>(item));
     operation.stopped = true;
     switch (operation.state) {
@@ -60,26 +73,6 @@ void run_stop(WorkItem* item, Shard* here) noexcept {
         return;
     }
 }
-
-/// The task goes on where its shard is, or, if it may run anywhere, here; inside a step, on whichever is free.
-void schedule_waiter(TaskHeader* root, Shard& here) noexcept {
-    const Executor* last = root->owner.executor;
-    const bool may_run_here = last == &here || (root->kind == TaskKind::Stealable && last->core == here.core);
-    if (may_run_here && !here.within_step) {
-        schedule_here(root, here);
-    } else {
-        schedule(root);
-    }
-}
-
-}  // namespace
-
-OperationStart::OperationStart() noexcept : WorkItem(&run_start) {}
-
-OperationStop::OperationStop() noexcept : WorkItem(&run_stop) {}
-
-Operation::Operation(Executor* of, PrepareFn prepare_entry, AgainFn again_after) noexcept
-    : Wait(&cancel_operation), prepare(prepare_entry), again(again_after), shard(of) {}
 
 bool operation_suspend(Operation& operation, TaskHeader* root) noexcept {
     Shard& there = shard_of(operation);
@@ -162,7 +155,7 @@ void stop_after_end(Operation& operation, Shard& here) noexcept {
 }
 
 bool is_operation_message(const WorkItem* item) noexcept {
-    return item->run == &run_start || item->run == &run_stop;
+    return item->run == &run_operation_start || item->run == &run_operation_stop;
 }
 
 }  // namespace spargio::detail

@@ -11,8 +11,6 @@
 
 namespace spargio::detail {
 
-namespace {
-
 void prepare_transfer(Operation& operation, io_uring_sqe* sqe) noexcept {
     auto& transfer = static_cast<Transfer&>(operation);
     const auto length = static_cast<unsigned>(std::min(transfer.left, Transfer::longest));
@@ -36,7 +34,7 @@ void prepare_transfer(Operation& operation, io_uring_sqe* sqe) noexcept {
     }
 }
 
-bool attempt_again(Operation& operation, int result) noexcept {
+bool transfer_again(Operation& operation, int result) noexcept {
     auto& transfer = static_cast<Transfer&>(operation);
     if (transfer.polling) {
         transfer.polling = false;
@@ -61,17 +59,5 @@ bool attempt_again(Operation& operation, int result) noexcept {
     }
     return transfer.left != 0;
 }
-
-}  // namespace
-
-Transfer::Transfer(Executor* of, Kind what, int descriptor, std::uint64_t from, std::byte* first, std::size_t length,
-                   bool all) noexcept
-    : Operation(of, &prepare_transfer, &attempt_again),
-      bytes(first),
-      left(length),
-      offset(from),
-      fd(descriptor),
-      kind(what),
-      whole(all) {}
 
 }  // namespace spargio::detail

@@ -80,11 +80,15 @@ public:
     /// Calls `consume(const io_uring_cqe&)` for each completion that is visible; it may prepare entries.
     template <class F>
     unsigned reap(F&& consume) noexcept {
+        // By hand: liburing's ways look more than once whether there is one.
         unsigned seen = 0;
-        io_uring_cqe* cqe = nullptr;
-        while (io_uring_cq_ready(&ring_) != 0 && io_uring_peek_cqe(&ring_, &cqe) == 0 && cqe != nullptr) {
-            const io_uring_cqe copy = *cqe;
-            io_uring_cqe_seen(&ring_, cqe);  // First: `consume` may enter the kernel.
+        const io_uring_cq& queue = ring_.cq;
+        while (io_uring_cq_ready(&ring_) != 0) {
+            const io_uring_cqe copy = queue.cqes[*queue.khead & queue.ring_mask];
+            io_uring_cq_advance(&ring_, 1);  // First: `consume` may enter the kernel.
+            if (copy.user_data == LIBURING_UDATA_TIMEOUT) {
+                continue;  // Where waits have no argument for their time-out.
+            }
             consume(copy);
             ++seen;
         }

@@ -14,15 +14,21 @@ struct io_uring_sqe;
 
 namespace spargio::detail {
 
+void run_operation_start(WorkItem* item, Shard* here) noexcept;
+void run_operation_stop(WorkItem* item, Shard* here) noexcept;
+
 /// The message that brings an operation to its shard, when another one begins it.
 struct OperationStart : WorkItem {
-    OperationStart() noexcept;
+    constexpr OperationStart() noexcept : WorkItem(&run_operation_start) {}
 };
 
 /// The message that brings a stop to it.
 struct OperationStop : WorkItem {
-    OperationStop() noexcept;
+    constexpr OperationStop() noexcept : WorkItem(&run_operation_stop) {}
 };
+
+/// Wait::CancelFn of operations.
+void cancel_operation(Wait* base, TaskHeader* root) noexcept;
 
 /// Lives in the awaiter, so in the frame of the task that waits, and with it all that the kernel reads and writes. It
 /// ends once: the task goes on after the last completion, and nothing destroys it before, a shutdown neither.
@@ -49,7 +55,8 @@ struct Operation : Wait, OperationStart, OperationStop {
     /// What a completion means: true asks for another attempt. Null: it is the end. The shard's thread.
     using AgainFn = bool (*)(Operation&, int result) noexcept;
 
-    Operation(Executor* of, PrepareFn prepare_entry, AgainFn again_after) noexcept;
+    Operation(Executor* of, PrepareFn prepare_entry, AgainFn again_after) noexcept
+        : Wait(&cancel_operation), prepare(prepare_entry), again(again_after), shard(of) {}
     Operation(const Operation&) = delete;
     Operation& operator=(const Operation&) = delete;
 
@@ -73,9 +80,6 @@ struct Operation : Wait, OperationStart, OperationStop {
 /// False: do not suspend, `result` tells why. Else the operation runs, and nothing of it may be touched until the task
 /// goes on.
 [[nodiscard]] bool operation_suspend(Operation& operation, TaskHeader* root) noexcept;
-
-/// Wait::CancelFn of operations.
-void cancel_operation(Wait* base, TaskHeader* root) noexcept;
 
 /// -errno as an error code, of the system category.
 [[nodiscard]] inline std::error_code operation_error(int result) noexcept {

@@ -41,6 +41,10 @@ private:
     CoreRef core_;
 };
 
+/// Operation::PrepareFn and Operation::AgainFn of a Transfer.
+void prepare_transfer(Operation& operation, io_uring_sqe* sqe) noexcept;
+[[nodiscard]] bool transfer_again(Operation& operation, int result) noexcept;
+
 /// A read, a write or a sync of one descriptor, in one attempt or in as many as it takes.
 struct Transfer : Operation {
     enum class Kind : std::uint8_t { Read, Write, Sync, DataSync };
@@ -49,7 +53,14 @@ struct Transfer : Operation {
     static constexpr std::size_t longest = 0x7ffff000;                    // MAX_RW_COUNT: read(2).
 
     Transfer(Executor* of, Kind what, int descriptor, std::uint64_t from, std::byte* first, std::size_t length,
-             bool all) noexcept;
+             bool all) noexcept
+        : Operation(of, &prepare_transfer, &transfer_again),
+          bytes(first),
+          left(length),
+          offset(from),
+          fd(descriptor),
+          kind(what),
+          whole(all) {}
 
     std::byte* bytes;
     std::size_t left;
