@@ -6,8 +6,10 @@
 
 #include <benchmark/benchmark.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -63,27 +65,35 @@ inline void fib(benchmark::State& state, std::size_t shards) {
     run_tasks(state, shards, 1, fib_result, [] { return fib_node(fib_of); });
 }
 
-inline Task<std::uint64_t> place_queens(Board board) {
+/// A child stores its count where its parent can add it up.
+inline Task<> place_queens(Board board, std::uint64_t& count) {
     if (board.rows == queens) {
-        co_return 1;
+        count = 1;
+        co_return;
     }
-    std::vector<Task<std::uint64_t>> children;
-    children.reserve(queens);
+    std::array<std::uint64_t, queens> counts{};
+    std::vector<Task<>> children;
     for (std::size_t column = 0; column < queens; ++column) {
         if (board.allows(column)) {
-            children.push_back(place_queens(board.with(column)));
+            children.reserve(queens);
+            children.push_back(place_queens(board.with(column), counts[column]));
         }
     }
-    std::uint64_t sum = 0;
-    const auto found = co_await spargio::spawn_many(std::move(children));
-    for (const auto solutions : found) {
-        sum += solutions;
+    if (children.empty()) {
+        co_return;
     }
-    co_return sum;
+    co_await spargio::spawn_many(std::move(children));
+    count = std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+}
+
+inline Task<std::uint64_t> place_all_queens() {
+    std::uint64_t count = 0;
+    co_await place_queens(Board{}, count);
+    co_return count;
 }
 
 inline void nqueens(benchmark::State& state, std::size_t shards) {
-    run_tasks(state, shards, 1, queens_result, [] { return place_queens(Board{}); });
+    run_tasks(state, shards, 1, queens_result, [] { return place_all_queens(); });
 }
 
 inline Task<> store_one(std::uint8_t& byte) {
