@@ -70,13 +70,14 @@ public:
     /// at once.
     void woke() noexcept { woke_ = true; }
 
-    /// Spins until `ready()` or the budget is spent; whether it became ready. After a few looks it reads the clock and
-    /// offers the CPU: whoever is to make us ready may be waiting for it. (With two shards and a foreign thread on two
-    /// CPUs a join takes 2.4 us that way, 4.2 if the first offer comes after a microsecond more, 8 after five.) Where
-    /// nobody takes the offers they become rarer: they cost a system call each, and what they keep waiting is the
-    /// answer.
-    template <class Ready>
-    bool spin(Ready&& ready) noexcept {
+    /// Spins until `ready()` or `over()`, which it returns, or the budget is spent, or the CPU lost. What `over()`
+    /// tells of was known to come, so who waits for it could have slept: it is a miss. After a few looks it reads the
+    /// clock and offers the CPU: whoever is to make us ready may be waiting for it. (With two shards and a foreign
+    /// thread on two CPUs a join takes 2.4 us that way, 4.2 if the first offer comes after a microsecond more, 8 after
+    /// five.) Where nobody takes the offers they become rarer: they cost a system call each, and what they keep waiting
+    /// is the answer.
+    template <class Ready, class Over>
+    bool spin(Ready&& ready, Over&& over) noexcept {
         int looks = std::exchange(woke_, false) ? 1 : looks_;
         if (budget_ <= std::chrono::nanoseconds::zero()) {
             return false;
@@ -88,14 +89,23 @@ public:
                     hit();
                     return true;
                 }
+                if (over()) {
+                    miss();
+                    return true;
+                }
                 cpu_relax();
             }
             if (!offer_cpu(now)) {
-                return ready();
+                return ready() || over();
             }
         }
         miss();
         return false;
+    }
+
+    template <class Ready>
+    bool spin(Ready&& ready) noexcept {
+        return spin(ready, [] { return false; });
     }
 
     /// The looks before the first offer of a spin, without a clock; for what can be asked cheaply. Given up when

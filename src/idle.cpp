@@ -12,6 +12,7 @@ namespace spargio::detail {
 namespace {
 
 constexpr auto kSafetyTimeout = std::chrono::milliseconds(500);
+constexpr auto kShortestSleep = std::chrono::microseconds(50);
 constexpr auto kLateBell = std::chrono::milliseconds(10);
 
 }  // namespace
@@ -38,7 +39,7 @@ void Shard::idle() noexcept {
     // One searches, the others sleep: it wakes the next of them when it has found something.
     bool found = false;
     if (!core->searching.exchange(true, std::memory_order_seq_cst)) {
-        found = steal() || spin_.spin([this] { return something_to_do(true); });
+        found = steal() || spin_.spin([this] { return something_to_do(true); }, [this] { return deadline_passed(); });
         core->searching.store(false, std::memory_order_seq_cst);
     }
     if (!found) {
@@ -59,30 +60,37 @@ bool Shard::something_arrived() noexcept {
 }
 
 bool Shard::something_to_do(bool searcher) noexcept {
-    if (something_arrived() || stopping.load(std::memory_order_seq_cst) ||
-        (!timers.empty() && timers.next_due() <= timer_now())) {
+    if (something_arrived() || stopping.load(std::memory_order_seq_cst)) {
         return true;
     }
     // What another shard searches for is its affair: when it gives up it looks once more, and wakes us if need be.
     return (searcher || !core->searching.load(std::memory_order_seq_cst)) && core->something_to_steal();
 }
 
+bool Shard::deadline_passed() const noexcept {
+    return !timers.empty() && timers.next_due() <= timer_now();
+}
+
 /// The sleep handshake (park_state.hpp): say that we sleep, look once more, sleep.
 void Shard::park() noexcept {
     core->parked.fetch_add(1, std::memory_order_seq_cst);
     park_state.prepare();
-    if (!something_to_do(false)) {
+    if (!something_to_do(false) && !deadline_passed()) {
         counters.parks.add();
         const auto asleep = clock::now();
         const auto safety = asleep + kSafetyTimeout;
         // Who moves a virtual clock wakes the shards.
         const bool real = virtual_time.load(std::memory_order_relaxed) == nullptr;
-        const auto deadline = real && timers.next_due() < safety ? timers.next_due() : safety;
+        const auto due = std::max(timers.next_due(), asleep + kShortestSleep);
+        const auto deadline = real && due < safety ? due : safety;
         driver->wait(deadline);
-        if (clock::now() >= safety) {
+        const auto awake = clock::now();
+        if (awake >= safety) {
             look_for_lost_wakes();
         }
-        spin_.slept(clock::now() - asleep);
+        if (awake < deadline) {  // Else it was known how long the sleep would be.
+            spin_.slept(awake - asleep);
+        }
     }
     resume_from_park();
 }

@@ -2,7 +2,6 @@
 // Forks on one shard: starting children, their ends, the deadline, the shield.
 #include "spargio/detail/local_fork.hpp"
 
-#include <new>
 #include <system_error>
 
 #include "scheduler.hpp"
@@ -54,7 +53,7 @@ void decide(LocalFork& fork, const TaskHeader* child) noexcept {
 /// SettleFn of a timeout.
 void settle_deadline(LocalFork& fork, TaskHeader*, Shard& here) noexcept {
     auto& timed = static_cast<TimedFork&>(fork);
-    if (timed.index != TimerNode::not_queued) {
+    if (timed.queued()) {
         here.timers.remove(&timed);
     }
 }
@@ -109,23 +108,16 @@ void settle_at_end(LocalFork& fork, TaskHeader* child, Shard&) noexcept {
     }
 }
 
-TimedFork::TimedFork(ForkedChildren child, std::chrono::nanoseconds limit) noexcept
-    : LocalFork(child, &settle_deadline), Alarm(clock::time_point::max(), &fire_deadline) {
-    const auto now = timer_now();
-    if (limit < clock::time_point::max() - now) {
-        due = now + limit;
-    }
-}
+TimedFork::TimedFork(ForkedChildren child, std::chrono::nanoseconds span) noexcept
+    : LocalFork(child, &settle_deadline), Alarm(clock::time_point::max(), &fire_deadline), limit(span) {}
 
-bool fork_with_deadline(TimedFork& fork, TaskHeader* root) noexcept {
-    try {
-        static_cast<Shard&>(*root->owner.executor).timers.insert(&fork);
-    } catch (const std::bad_alloc&) {
-        fork.no_memory = true;
-        return false;
+void fork_with_deadline(TimedFork& fork, TaskHeader* root) noexcept {
+    const auto now = timer_now();
+    if (fork.limit < clock::time_point::max() - now) {
+        fork.due = now + fork.limit;
     }
+    static_cast<Shard&>(*root->owner.executor).timers.insert(&fork, now);
     fork_here(fork, root);
-    return true;
 }
 
 bool is_operation_canceled(const std::exception_ptr& error) noexcept {

@@ -171,6 +171,7 @@ private:
     void idle() noexcept;
     [[nodiscard]] bool something_arrived() noexcept;
     [[nodiscard]] bool something_to_do(bool searcher) noexcept;
+    [[nodiscard]] bool deadline_passed() const noexcept;
     void park() noexcept;
     void look_for_lost_wakes() noexcept;
     void resume_from_park() noexcept;

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Sleeps, and a task's stop token.
-#include <new>
-
 #include "scheduler.hpp"
 #include "shard.hpp"
 #include "shard_wait.hpp"
@@ -28,17 +26,13 @@ bool sleep_suspend(SleepWait& wait, TaskHeader* root) noexcept {
         wait.end = SleepWait::End::Stopped;
         return false;
     }
-    if (wait.due <= timer_now()) {
+    const auto now = timer_now();
+    if (wait.due <= now) {
         return false;
     }
     auto& shard = static_cast<Shard&>(*root->owner.executor);
     wait.set_root(root);
-    try {
-        shard.timers.insert(&wait);
-    } catch (const std::bad_alloc&) {
-        wait.end = SleepWait::End::NoMemory;
-        return false;
-    }
+    shard.timers.insert(&wait, now);
     list_before_suspending(root);
     if (!root->stop.arm(&wait)) {
         shard.timers.remove(&wait);

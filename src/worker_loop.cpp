@@ -87,6 +87,10 @@ EventWait* Shard::next_waiter() noexcept {
         // No thief can see it here any more: it must not wait behind anything.
         return std::exchange(stolen_, nullptr);
     }
+    if (stealable_waiting() == 0 && core->overflow.size() == 0) {
+        oldest_since_ = {};
+        return ready.pop_front();
+    }
     if (turn_ == 0) {
         if (WorkItem* item = longest_waiting()) {
             return item;
@@ -177,9 +181,9 @@ void Shard::fire_timers() noexcept {
             schedule_here(root, *this);
         }
     }
-    // After the others, which it must not keep from firing. There is room: they were there just now.
+    // After the others, which it must not keep from firing.
     while (too_early != nullptr) {
-        timers.insert(std::exchange(too_early, too_early->put_off));
+        timers.insert(std::exchange(too_early, too_early->put_off), now);
     }
 }
 

@@ -102,8 +102,7 @@ public:
 
     /// The same for at most `limit`, clamped, for the room and the reply together; then BoundaryError::Timeout, and the
     /// server does not get the request any more. A reply that was accepted before wins. With zero or less it is Timeout
-    /// at once. In a task it costs three more pooled allocations and a deadline of its shard, no kernel timer;
-    /// std::errc::not_enough_memory if the shard's timer queue cannot grow.
+    /// at once. In a task it costs three more pooled allocations and a deadline of its shard, no kernel timer.
     template <class Rp, class Period>
     TimedCallOperation<Req, Rep> call_with_timeout(Req request, std::chrono::duration<Rp, Period> limit) const {
         return TimedCallOperation<Req, Rep>(end_, std::move(request), detail::clamp_duration(limit));
@@ -198,8 +197,7 @@ public:
         return ReceiveOperation<Req, Rep>(*end_, std::chrono::nanoseconds::max());
     }
 
-    /// The same for at most `limit`, clamped; then BoundaryError::Timeout. A request that came before is given. In a
-    /// task also std::errc::not_enough_memory, if the shard's timer queue cannot grow.
+    /// The same for at most `limit`, clamped; then BoundaryError::Timeout. A request that came before is given.
     template <class Rp, class Period>
     ReceiveOperation<Req, Rep> recv_timeout(std::chrono::duration<Rp, Period> limit) const noexcept {
         return ReceiveOperation<Req, Rep>(*end_, detail::clamp_duration(limit));

@@ -24,9 +24,6 @@ Task<Result<T>> run_limited(std::chrono::nanoseconds limit, Task<T> task) {
     ForkedTasks<1> child(task);
     TimedForkAwaiter timed(child.children(), limit);
     co_await timed;
-    if (timed.no_memory()) [[unlikely]] {
-        co_return std::make_error_code(std::errc::not_enough_memory);
-    }
     if (child[0]->outcome == Outcome::Exception) [[unlikely]] {
         std::exception_ptr error = take_exception(child[0]);
         if (timed.fired() && is_operation_canceled(error)) {
@@ -69,7 +66,7 @@ Task<Result<T>> run_limited(std::chrono::nanoseconds limit, Task<T> task) {
 ///
 /// `task` is pinned to the calling shard while it runs here, also if the caller is stealable, which as a rule goes on
 /// there. The deadline belongs to that shard, as a sleep's does, and costs no kernel timer. Costs one pooled
-/// allocation; where the shard's timer queue cannot grow, gives not_enough_memory, and `task` has not been started.
+/// allocation.
 template <class Rep, class Period, class T>
 requires(!std::is_reference_v<T>) Task<Result<T>> timeout(std::chrono::duration<Rep, Period> limit, Task<T> task) {
     SPARGIO_CHECK(task.valid(), "timeout: this Task was awaited, spawned or moved from already");

@@ -113,6 +113,27 @@ TEST_P(IdleRuntime, WithASleepingTaskUsesNoCpu) {
     }
 }
 
+// However close a deadline, the shard sleeps, and for long enough that it is worth it: no spin is paid for by what was
+// known to come.
+TEST_P(IdleRuntime, SleepsForAWhileOrNotAtAll) {
+    auto one = runtime(1);
+    one.block_on([]() -> Task<> {
+        const auto sleep_shortly = []() -> Task<steady_clock::duration> {
+            const auto begin = steady_clock::now();
+            EXPECT_TRUE((co_await sleep_for(microseconds(5))).has_value());
+            co_return steady_clock::now() - begin;
+        };
+        for (int spins = 0; spins < 20; ++spins) {
+            static_cast<void>(co_await sleep_shortly());
+        }
+        auto shortest = steady_clock::duration::max();
+        for (int i = 0; i < 200; ++i) {
+            shortest = std::min(shortest, co_await sleep_shortly());
+        }
+        EXPECT_GE(shortest, microseconds(50));
+    });
+}
+
 SPARGIO_ON_BOTH_BACKENDS(IdleRuntime);
 
 }  // namespace

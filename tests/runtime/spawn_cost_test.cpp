@@ -133,7 +133,7 @@ TEST_P(SpawnCost, YieldsMovesAndStops) {
     EXPECT_EQ(task.get(), 0U);
 }
 
-TEST_P(SpawnCost, SleepsOnceTheTimerQueueHasGrown) {
+TEST_P(SpawnCost, Sleeps) {
     auto one = runtime(1);
     one.block_on([]() -> Task<> {
         std::uint64_t least = ~std::uint64_t{0};

@@ -122,6 +122,17 @@ TEST(AdaptiveSpin, EndsWithTheFirstLookThatFindsSomething) {
     EXPECT_EQ(spin.budget(), std::chrono::hours(1));
 }
 
+// What was known to come has not paid for the spin.
+TEST(AdaptiveSpin, EndsWithWhatIsOverAndCountsIt) {
+    AdaptiveSpin spin(std::chrono::hours(1));
+    int looks = 0;
+    EXPECT_TRUE(spin.spin([] { return false; }, [&looks] { return ++looks == 100; }));
+    EXPECT_EQ(looks, 100);
+    EXPECT_EQ(spin.budget(), std::chrono::minutes(30));
+    EXPECT_TRUE(spin.spin([] { return true; }, [] { return true; }));
+    EXPECT_EQ(spin.budget(), std::chrono::hours(1)) << "what came is a reward all the same";
+}
+
 TEST(AdaptiveSpin, AMissTakesTheWholeBudget) {
     // Where others want the CPU, it may be lost in between, which ends the spinning: then once more.
     for (int attempt = 0; attempt < 1000; ++attempt) {

@@ -57,14 +57,14 @@ private:
 
 /// One child and a deadline, after which the child is stopped.
 struct TimedFork : LocalFork, Alarm {
-    TimedFork(ForkedChildren child, std::chrono::nanoseconds limit) noexcept;
+    TimedFork(ForkedChildren child, std::chrono::nanoseconds span) noexcept;
 
+    const std::chrono::nanoseconds limit;
     bool fired = false;  // The deadline came first: before the child's end, and before any other stop of it.
-    bool no_memory = false;
 };
 
-/// False: the timer could not be set, nothing was started.
-[[nodiscard]] bool fork_with_deadline(TimedFork& fork, TaskHeader* root) noexcept;
+/// fork_here(), and the deadline.
+void fork_with_deadline(TimedFork& fork, TaskHeader* root) noexcept;
 
 class TimedForkAwaiter {
 public:
@@ -74,13 +74,12 @@ public:
 
     [[nodiscard]] static bool await_ready() noexcept { return false; }
     template <class P>
-    SPARGIO_AWAIT_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) noexcept {
-        return fork_with_deadline(fork_, header_of(frame)->root());
+    SPARGIO_AWAIT_NOINLINE void await_suspend(std::coroutine_handle<P> frame) noexcept {
+        fork_with_deadline(fork_, header_of(frame)->root());
     }
     static void await_resume() noexcept {}
 
     [[nodiscard]] bool fired() const noexcept { return fork_.fired; }
-    [[nodiscard]] bool no_memory() const noexcept { return fork_.no_memory; }
 
 private:
     TimedFork fork_;

@@ -14,7 +14,7 @@ namespace spargio::detail {
 struct SleepWait : ShardWait, TimerNode {
     explicit SleepWait(clock::time_point due_at) noexcept;
 
-    enum class End : std::uint8_t { Due, Stopped, NoMemory };
+    enum class End : std::uint8_t { Due, Stopped };
 
     End end = End::Due;  // In the last bytes of TimerNode.
 };
