@@ -50,6 +50,13 @@ private:
     return detail::SleepAwaiter(due);
 }
 
+/// The same for a time of another precision; one that is beyond what the clock can tell is clamped.
+template <class Duration>
+[[nodiscard("co_await it")]] detail::SleepAwaiter sleep_until(
+    std::chrono::time_point<std::chrono::steady_clock, Duration> due) noexcept {
+    return detail::SleepAwaiter(detail::clock::time_point(detail::clamp_duration(due.time_since_epoch())));
+}
+
 /// The same for `duration` from now. Durations are clamped, never overflow; zero and less does not suspend.
 template <class Rep, class Period>
 [[nodiscard("co_await it")]] detail::SleepAwaiter sleep_for(std::chrono::duration<Rep, Period> duration) noexcept {

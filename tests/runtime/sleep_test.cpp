@@ -102,6 +102,12 @@ TEST_P(Sleep, TheLongestDurationsDoNotOverflow) {
         const auto slept = co_await sleep_until(Clock::time_point::max());
         co_return slept.error();
     }));
+    sleepers.push_back(handle.spawn_pinned(0, []() -> Task<std::error_code> {
+        using std::chrono::seconds;
+        EXPECT_TRUE((co_await sleep_until(std::chrono::time_point<Clock, seconds>::min())).has_value());
+        const auto slept = co_await sleep_until(std::chrono::time_point<Clock, seconds>::max());
+        co_return slept.error();
+    }));
     finish_step(handle, 0);
     clock.advance(handle, std::chrono::hours(24 * 365 * 100));
     for (auto& sleeper : sleepers) {
