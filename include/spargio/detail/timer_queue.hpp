@@ -119,7 +119,7 @@ public:
             const auto start = key_of(first->due) >> (level * kDigit) << (level * kDigit);
             if (start > key_of(now)) {
                 next_due_ = earliest_or_start(first, start);
-                time_ = key_of(now) > time_ ? key_of(now) : time_;  // The digits above the slots stay the same.
+                time_ = key_of(now) > time_ ? key_of(now) : time_;  // The bytes above the slots stay the same.
                 return nullptr;
             }
             time_ = start;
