@@ -24,7 +24,7 @@ LAYERS = [
     (0, "", "src/", "runtime_options.cpp stats.cpp"),
     # Structures: each is understood, and tested, by itself.
     (1, "", DETAIL, "boundary_call boundary_channel core_ref frame_pool inbox park_state revocable_wait stop_link timer_queue work_item"),
-    (1, "", "src/", "adaptive_mutex.hpp adaptive_spin.hpp counter.hpp dirty_set.hpp frame_cache.hpp frame_pool.cpp futex.hpp mpsc_ring.hpp"),
+    (1, "", "src/", "adaptive_mutex.hpp adaptive_spin.hpp asymmetric_fence.hpp counter.hpp dirty_set.hpp frame_cache.hpp frame_pool.cpp futex.hpp membarrier.hpp mpsc_ring.hpp"),
     (1, "", "src/", "shutdown_sync.hpp spsc_ring.hpp steal_deque.hpp steal_queue.hpp stop_link.hpp stop_link.cpp thread_spin.hpp thread_spin.cpp threads.hpp"),
     # Tasks on one side, the kernel's ring on the other.
     (2, "task", PUBLIC, "spawnable task"),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "membarrier.hpp"
 #include "scheduler.hpp"
 #include "shard.hpp"
 #include "spargio/detail/fork.hpp"
@@ -14,6 +15,10 @@ namespace {
 constexpr auto kSafetyTimeout = std::chrono::milliseconds(500);
 constexpr auto kShortestSleep = std::chrono::microseconds(50);
 constexpr auto kLateBell = std::chrono::milliseconds(10);
+// A barrier interrupts every CPU that runs a shard, so it is spent at most once in that time.
+constexpr auto kQuiet = std::chrono::microseconds(100);
+// How long a shard sleeps when something might have been pushed that it cannot see.
+constexpr auto kWithoutBarrier = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -26,9 +31,9 @@ void Shard::idle() noexcept {
     const auto may_steal = [this] {
         return !core->searching.load(std::memory_order_relaxed) && core->something_to_steal();
     };
-    looking.store(true, std::memory_order_relaxed);
+    attention.store(Attention::Glance, std::memory_order_release);
     const bool arrived = spin_.glance([this] { return something_arrived() || stealable.size() != 0; }, may_steal);
-    static_cast<void>(looking.exchange(false, std::memory_order_seq_cst));
+    static_cast<void>(attention.exchange(arrived ? Attention::Work : Attention::Search, std::memory_order_seq_cst));
     if (arrived) {
         // An answer, most likely. Nobody has counted on this shard as a searcher, but for what is in its own queue.
         if (stealable.size() != 0 && (something_arrived() || !runs_next_what_is_alone())) {
@@ -36,9 +41,17 @@ void Shard::idle() noexcept {
         }
         return;
     }
+    sees_deques_ = begin_search();
+    search();
+    // Releases what it has taken.
+    attention.store(Attention::Work, std::memory_order_release);
+}
+
+/// Looks for work of others, and sleeps if there is none.
+void Shard::search() noexcept {
     // One searches, the others sleep: it wakes the next of them when it has found something.
     bool found = false;
-    if (!core->searching.exchange(true, std::memory_order_seq_cst)) {
+    if (sees_deques_ && !core->searching.exchange(true, std::memory_order_seq_cst)) {
         found = steal() || spin_.spin([this] { return something_to_do(true); }, [this] { return deadline_passed(); });
         core->searching.store(false, std::memory_order_seq_cst);
     }
@@ -47,11 +60,49 @@ void Shard::idle() noexcept {
     }
     // While this shard searched, or was the one that a waker chose, nobody else was woken. It may have found something
     // else to do meanwhile: what it does not take now, another shard must.
-    if (ready.empty() && stolen_ == nullptr && inbox.empty()) {
+    if (sees_deques_ && ready.empty() && stolen_ == nullptr && inbox.empty()) {
         static_cast<void>(steal());
     }
     if (core->something_to_steal()) {
         wake_one_for_stealing(*core, this);
+    }
+}
+
+/// From here on owners fence. Whether all that they have pushed, and said to be theirs, can be seen now: else, when the
+/// barrier is refused, only what is not in a deque may be taken.
+bool Shard::begin_search() noexcept {
+    searches.add();
+    auto& fence = core->fence;
+    if (fence.begin([] { return membarrier_all(); })) {
+        return true;
+    }
+    const auto pending = fence.pending();
+    return std::all_of(core->shards.begin(), core->shards.end(), [this, pending](const auto& shard) {
+        return shard.get() == this || shard->deque.acknowledged() == pending ||
+               shard->attention.load(std::memory_order_seq_cst) == Attention::Search;
+    });
+}
+
+/// An owner that pushes much, beside shards that have not sought work for a while, tries to do without fences.
+void Shard::spare_fences() noexcept {
+    fenced_pushes_ = deque.fenced_pushes();
+    if (core->parked.load(std::memory_order_relaxed) != 0) {
+        return;
+    }
+    std::uint64_t sum = 0;
+    for (const auto& shard : core->shards) {
+        sum += shard->searches.get();
+    }
+    const auto now = clock::now();
+    if (sum != searches_) {
+        searches_ = sum;
+        quiet_since_ = now;
+    } else if (now - quiet_since_ >= kQuiet) {
+        core->fence.offer([this] {
+            return std::none_of(core->shards.begin(), core->shards.end(), [](const auto& shard) {
+                return shard->attention.load(std::memory_order_seq_cst) == Attention::Search;
+            });
+        });
     }
 }
 
@@ -75,14 +126,16 @@ bool Shard::deadline_passed() const noexcept {
 void Shard::park() noexcept {
     core->parked.fetch_add(1, std::memory_order_seq_cst);
     park_state.prepare();
-    if (!something_to_do(false) && !deadline_passed()) {
+    const bool something = sees_deques_ ? something_to_do(false) : something_arrived();
+    if (!something && !stopping.load(std::memory_order_seq_cst) && !deadline_passed()) {
         counters.parks.add();
         const auto asleep = clock::now();
         const auto safety = asleep + kSafetyTimeout;
         // Who moves a virtual clock wakes the shards.
         const bool real = virtual_time.load(std::memory_order_relaxed) == nullptr;
         const auto due = std::max(timers.next_due(), asleep + kShortestSleep);
-        const auto deadline = real && due < safety ? due : safety;
+        const auto known = real && due < safety ? due : safety;
+        const auto deadline = sees_deques_ ? known : std::min(known, asleep + kWithoutBarrier);
         driver->wait(deadline);
         const auto awake = clock::now();
         if (awake >= safety) {
@@ -111,8 +164,9 @@ void Shard::look_for_lost_wakes() noexcept {
     // Beside one that searches or glances, and may have lost its CPU meanwhile, a shard may sleep.
     const auto others_look = [this] {
         return core->searching.load(std::memory_order_seq_cst) ||
-               std::any_of(core->shards.begin(), core->shards.end(),
-                           [](const auto& shard) { return shard->looking.load(std::memory_order_seq_cst); });
+               std::any_of(core->shards.begin(), core->shards.end(), [](const auto& shard) {
+                   return shard->attention.load(std::memory_order_seq_cst) == Attention::Glance;
+               });
     };
     const auto waiting_still = [this, &others_look] { return core->something_to_steal() && !others_look(); };
     const bool waiting = waiting_still();

@@ -17,6 +17,7 @@
 
 #include "adaptive_spin.hpp"
 #include "common_capabilities.hpp"
+#include "membarrier.hpp"
 #include "queue_driver.hpp"
 #include "scheduler.hpp"
 #include "shard.hpp"
@@ -154,6 +155,14 @@ void default_unhandled(const std::exception_ptr& error) noexcept {
     }
 }
 
+AsymmetricFence::Policy fence_policy(std::size_t shards) noexcept {
+    if (shards == 1) {
+        return AsymmetricFence::Policy::Light;
+    }
+    const bool there = membarrier_is_there() && membarrier_all();  // It may be denied since.
+    return there ? AsymmetricFence::Policy::Adaptive : AsymmetricFence::Policy::Symmetric;
+}
+
 }  // namespace
 
 // On a shard of the runtime, references come from a stock that it keeps: handles and tickets are copied at the rate of
@@ -194,6 +203,7 @@ RuntimeCore::RuntimeCore(RuntimeOptions complete)
     : id(next_runtime_id()),
       options(std::move(complete)),
       blocking(*this, *options.blocking_threads, options.blocking_queue_capacity),
+      fence(fence_policy(*options.shards)),
       process_(getpid()) {}
 
 RuntimeCore::~RuntimeCore() = default;
@@ -268,6 +278,10 @@ void RuntimeCore::shard_main(Shard& shard, StartGate& gate) noexcept {
             refused = make_uring_driver(shard, own);
         } else if (!refused) {
             shard.driver = std::make_unique<QueueDriver>(shard);
+        }
+        if (fence.policy() == AsymmetricFence::Policy::Symmetric) {
+            own.notes.push_back(
+                "membarrier: denied or unknown to the kernel; shards order what they fork by full fences");
         }
         return refused;
     });

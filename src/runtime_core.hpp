@@ -11,6 +11,7 @@
 
 #include <sys/types.h>
 
+#include "asymmetric_fence.hpp"
 #include "blocking_pool.hpp"
 #include "runtime_options.hpp"
 #include "shutdown_sync.hpp"
@@ -70,6 +71,8 @@ public:
     alignas(cache_line) atomic<bool> searching{false};
     // Shards whose park state may be Parked; lets a waker skip the look at each of them. Same handshake.
     atomic<std::uint32_t> parked{0};
+    // Whether the owners of the deques fence. Who seeks is in Shard::attention.
+    AsymmetricFence fence;
 
     // Cursors: any thread increments; order nothing.
     alignas(cache_line) atomic<std::uint64_t> round_robin_cursor{0};

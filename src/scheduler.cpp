@@ -86,7 +86,7 @@ StealQueue::Offer offer_stealable(Shard& queue, TaskHeader* task) noexcept {
 /// After something was put into the queue of `owner`, which is another shard than `here`: wakes it, or, where it is
 /// busy, another one.
 void wake_for_stealable(Shard& owner, Shard* here) noexcept {
-    if (!owner.looking.load(std::memory_order_seq_cst) && !wake_shard(owner, here)) {
+    if (owner.attention.load(std::memory_order_seq_cst) != Attention::Glance && !wake_shard(owner, here)) {
         wake_one_for_stealing(owner.runtime(), here);
     }
 }

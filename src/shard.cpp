@@ -18,8 +18,7 @@ constexpr std::size_t kMostInDeque = 1024;
 
 Shard::Shard(RuntimeCore& runtime, ShardId number)
     : id(number),
-      deque(std::bit_floor(std::min(runtime.options.stealable_queue_capacity, kMostInDeque)),
-            *runtime.options.shards > 1 ? StealDeque::Thieves::Come : StealDeque::Thieves::None),
+      deque(std::bit_floor(std::min(runtime.options.stealable_queue_capacity, kMostInDeque)), runtime.fence),
       mailbox(*runtime.options.shards, runtime.options.msg_ring_queue_capacity),
       ctx(this),
       spin_(runtime.options.idle_spin.value_or(std::chrono::microseconds(0))),

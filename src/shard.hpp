@@ -48,6 +48,13 @@ struct ShardCounters {
     Counter messages_refused;  // For want of room.
 };
 
+/// What a shard's thread is at.
+enum class Attention : std::uint8_t {
+    Work,
+    Glance,  // Idle, and looks at `stealable` until it says otherwise: who puts something there wakes nobody.
+    Search,  // Idle, and looks at what others have (AsymmetricFence: it seeks), or sleeps.
+};
+
 class Shard final : public Executor {
 public:
     Shard(RuntimeCore& runtime, ShardId number);
@@ -59,9 +66,10 @@ public:
     const ShardId id;
     Inbox inbox;
     ParkState park_state;
-    // The shard is idle, and looks at `stealable` until it says that it does not: who puts something there wakes
-    // nobody. Half of a handshake, as the park word is: sequentially consistent.
-    alignas(cache_line) atomic<bool> looking{false};
+    // Half of two handshakes, as the park word is: sequentially consistent. Also a look at it acquires what the shard
+    // has taken from others while it sought.
+    alignas(cache_line) atomic<Attention> attention{Attention::Work};
+    Counter searches;      // How often it has sought work.
     StealQueue stealable;  // Stealable tasks from other threads, and those that yielded: oldest first.
     StealDeque deque;  // Stealable tasks that steps of this shard have made or woken; its owner's end is this thread.
     std::unique_ptr<Driver> driver;  // Set before start() returns, until all threads are joined.
@@ -175,6 +183,9 @@ private:
     void park() noexcept;
     void look_for_lost_wakes() noexcept;
     void resume_from_park() noexcept;
+    void search() noexcept;
+    [[nodiscard]] bool begin_search() noexcept;
+    void spare_fences() noexcept;
 
     // src/steal.cpp
     [[nodiscard]] bool steal() noexcept;
@@ -187,6 +198,10 @@ private:
     std::uint64_t turns_ = 0;
     unsigned turn_ = 0;                 // The item of the turn that runs: from 0 to before items_per_turn.
     clock::time_point oldest_since_{};  // Since when the deque's oldest may have waited; nothing if it was empty.
+    bool sees_deques_ = true;           // While it searches: what others have put into their deques.
+    std::uint64_t fenced_pushes_ = 0;   // At the last look whether fences can be left out.
+    std::uint64_t searches_ = 0;        // Of all shards, at the last look.
+    clock::time_point quiet_since_{};   // Since when there have been no more.
     AdaptiveSpin spin_;
     RandomSource random_;
 };

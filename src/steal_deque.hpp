@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "asymmetric_fence.hpp"
 #include "spargio/detail/atomic.hpp"
 #include "spargio/detail/work_item.hpp"
 
@@ -25,21 +26,18 @@ namespace spargio::detail {
 /// single order of all these operations the owner's look at top comes after the thief's, and cannot be below b. For the
 /// last item both use a compare-and-swap from b to b + 1, and one of them fails. tests/model_checker runs it.
 ///
-/// In a runtime of one shard nobody steals, and no other shard sleeps. There the owner's stores need no order against
-/// its looks at what others write, and each locked instruction that they are compiled to is a tenth of a small task.
+/// The owner's two stores are ordered against its looks at what others write by an AsymmetricFence: while nobody seeks
+/// they are plain stores, and since no thief can be at work then, the owner takes the last item without a
+/// compare-and-swap too. So it is for ever in a runtime of one shard.
 ///
 /// `bottom_` is also one side of the sleep handshake: written before a waker looks at the park states, read by a shard
 /// after it has said that it parks, both sequentially consistent.
 class StealDeque {
 public:
-    enum class Thieves : bool { None, Come };
-
-    /// Room for `least` items, rounded up to a power of two. Throws std::bad_alloc. Without thieves only the owner
-    /// calls steal(), or who is ordered after it by other means; what others see by size() and taken() may be old.
-    explicit StealDeque(std::size_t least, Thieves thieves = Thieves::Come)
-        : mask_(std::bit_ceil(least) - 1),
-          slots_(std::make_unique<atomic<WorkItem*>[]>(mask_ + 1)),
-          alone_(thieves == Thieves::None) {}
+    /// Room for `least` items, rounded up to a power of two. Throws std::bad_alloc. Thieves seek, as `fence` has it,
+    /// while they call steal(), and whoever relies on size(); to others what these tell may be old.
+    StealDeque(std::size_t least, const AsymmetricFence& fence)
+        : fence_(fence), mask_(std::bit_ceil(least) - 1), slots_(std::make_unique<atomic<WorkItem*>[]>(mask_ + 1)) {}
 
     // The owner.
 
@@ -64,11 +62,12 @@ public:
         for (std::size_t i = 0; i < count; ++i) {
             slots[(static_cast<std::size_t>(bottom) + i) & mask].store(item(i), std::memory_order_relaxed);
         }
-        if (alone_) {
-            bottom_.store(bottom + static_cast<std::int64_t>(count), std::memory_order_relaxed);
-        } else if (count != 0) {
-            // Releases the slots and the items.
-            bottom_.store(bottom + static_cast<std::int64_t>(count), std::memory_order_seq_cst);
+        const auto end = bottom + static_cast<std::int64_t>(count);
+        bottom_.store(end, std::memory_order_release);  // The slots and the items.
+        if (const auto seen = fence_.look(); !seen.light()) {
+            bottom_.store(end, std::memory_order_seq_cst);
+            fenced(seen);
+            ++fenced_pushes_;
         }
         return count;
     }
@@ -79,27 +78,20 @@ public:
         if (top_.load(std::memory_order_relaxed) > newest) {
             return nullptr;  // Top only grows.
         }
-        if (alone_) {
-            bottom_.store(newest, std::memory_order_relaxed);
-            popped_.store(popped_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-            return slot(newest).load(std::memory_order_relaxed);
+        bottom_.store(newest, std::memory_order_release);  // Thieves take what is below by it.
+        if (const auto seen = fence_.look(); !seen.light()) {
+            return pop_beside_thieves(newest, seen);
         }
-        bottom_.store(newest, std::memory_order_seq_cst);
-        auto top = top_.load(std::memory_order_seq_cst);
-        if (top < newest) {
-            popped_.store(popped_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-            return slot(newest).load(std::memory_order_relaxed);
+        // Acquire: else a thief could, on paper, have taken the item by the store below.
+        if (top_.load(std::memory_order_acquire) > newest) {
+            bottom_.store(newest + 1, std::memory_order_relaxed);
+            return nullptr;  // The look before was of an old top.
         }
-        WorkItem* item = nullptr;
-        // Acquire where it fails: else the thief that took the item could, on paper, have done so by the store below.
-        if (top == newest &&
-            top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst, std::memory_order_acquire)) {
-            item = slot(newest).load(std::memory_order_relaxed);
-        }
-        // Empty: bottom equals top again. Nobody reads an item by this store, so it releases nothing.
-        bottom_.store(newest + 1, std::memory_order_relaxed);
-        return item;
+        return popped(newest);
     }
+
+    /// Pushes so far that had to be ordered by a locked instruction. The owner.
+    [[nodiscard]] std::uint64_t fenced_pushes() const noexcept { return fenced_pushes_; }
 
     // Any thread.
 
@@ -134,7 +126,39 @@ public:
 
     [[nodiscard]] std::size_t capacity() const noexcept { return mask_ + 1; }
 
+    /// The state of the fence that the owner has seen, and since when it fences. Any thread: see
+    /// AsymmetricFence::pending().
+    [[nodiscard]] std::uint64_t acknowledged() const noexcept { return acknowledged_.load(std::memory_order_acquire); }
+
 private:
+    [[nodiscard]] WorkItem* pop_beside_thieves(std::int64_t newest, AsymmetricFence::Seen seen) noexcept {
+        bottom_.store(newest, std::memory_order_seq_cst);
+        fenced(seen);
+        auto top = top_.load(std::memory_order_seq_cst);
+        if (top < newest) {
+            return popped(newest);
+        }
+        WorkItem* item = nullptr;
+        // Acquire where it fails: else the thief that took the item could, on paper, have done so by the store below.
+        if (top == newest &&
+            top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst, std::memory_order_acquire)) {
+            item = slot(newest).load(std::memory_order_relaxed);
+        }
+        // Empty: bottom equals top again. Nobody reads an item by this store, so it releases nothing.
+        bottom_.store(newest + 1, std::memory_order_relaxed);
+        return item;
+    }
+
+    [[nodiscard]] WorkItem* popped(std::int64_t index) noexcept {
+        popped_.store(popped_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+        return slot(index).load(std::memory_order_relaxed);
+    }
+    /// After the fence that `seen` has asked for.
+    void fenced(AsymmetricFence::Seen seen) noexcept {
+        if (seen.changing()) [[unlikely]] {
+            acknowledged_.store(seen.word(), std::memory_order_release);
+        }
+    }
     [[nodiscard]] atomic<WorkItem*>& slot(std::int64_t index) noexcept {
         return slots_[static_cast<std::size_t>(index) & mask_];
     }
@@ -142,13 +166,15 @@ private:
         return capacity() - static_cast<std::size_t>(bottom - seen_top_);
     }
 
+    const AsymmetricFence& fence_;
     const std::size_t mask_;
     const std::unique_ptr<atomic<WorkItem*>[]> slots_;  // Writer: the owner. Readers: the owner, thieves. Relaxed.
-    const bool alone_;
 
     alignas(cache_line) atomic<std::int64_t> bottom_{0};  // Writer: the owner. Readers: thieves, parking shards.
     std::int64_t seen_top_ = 0;                           // The owner's: top was at least that.
+    std::uint64_t fenced_pushes_ = 0;                     // The owner's.
     atomic<std::uint64_t> popped_{0};                     // Writer: the owner; orders nothing.
+    atomic<std::uint64_t> acknowledged_{0};               // Writer: the owner, after a fence; released.
 
     alignas(cache_line) atomic<std::int64_t> top_{0};  // Writers: thieves; the owner for the last item.
 };

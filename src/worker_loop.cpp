@@ -19,6 +19,8 @@ constexpr unsigned kStealableEvery = 2;
 // What is oldest in the deque waits for what is made on top of it, for ever if nobody steals and that never ends.
 // Rarely, since the oldest is the largest part of a tree, and each one begun early makes the tree wider.
 constexpr auto kOldestEvery = std::chrono::milliseconds(2);
+// Of pushes that were ordered by a locked instruction, some 10 ns each: then a look at the clock is worth it.
+constexpr std::uint64_t kPushesPerLook = 256;
 
 }  // namespace
 
@@ -27,6 +29,9 @@ void Shard::run() noexcept {
     while (!stopping.load(std::memory_order_acquire)) {
         take_arrivals();
         run_items();
+        if (deque.fenced_pushes() - fenced_pushes_ >= kPushesPerLook) [[unlikely]] {
+            spare_fences();
+        }
         driver->poll();
         fire_timers();
         if (unpublished != nullptr) [[unlikely]] {

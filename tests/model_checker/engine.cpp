@@ -169,14 +169,19 @@ void Engine::fail(const std::string& what) {
     }
 }
 
-/// The scheduling point: others may come before this operation.
 std::size_t Engine::begin_operation(Cell& cell, Pending::Access access) {
     if (cell.location == Cell::unused) {
         cell.location = memory_.add_location(cell.initial);
     }
+    wait_for_turn({cell.location, access});
+    return cell.location;
+}
+
+/// The scheduling point: others may come before this operation.
+void Engine::wait_for_turn(const Pending& operation) {
     const auto self = current_;
     if (self != 0) {
-        pending_[self] = {cell.location, access};
+        pending_[self] = operation;
         if (const auto next = starting_ ? 0 : pick(); next != self) {
             switch_to(next);
         }
@@ -186,7 +191,6 @@ std::size_t Engine::begin_operation(Cell& cell, Pending::Access access) {
         endless_ = memory_.promises_kept();
         abandon();
     }
-    return cell.location;
 }
 
 /// What a load may read, the youngest first, and behind that what is stored later.
@@ -220,6 +224,15 @@ void Engine::store(Cell& cell, Word value, std::memory_order order) {
     note("store", location, value, order, memory_.last(location) + 1);
     memory_.write(current_, location, value, order);
     learn(cell, value);
+}
+
+void Engine::barrier() {
+    wait_for_turn({Cell::unused, Pending::Access::Barrier});
+    if (!memory_.promises_kept()) {
+        abandon();  // No load before it reads a store behind it.
+    }
+    note("barrier", 0, 0, std::memory_order_seq_cst, 0);
+    memory_.barrier();
 }
 
 void Engine::finish_update(const Cell& cell, Word value, std::memory_order order) {

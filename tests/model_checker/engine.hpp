@@ -70,6 +70,9 @@ public:
     bool compare_exchange(Cell& cell, Word& expected, Word desired, std::memory_order success,
                           std::memory_order failure);
 
+    /// All threads at once: membarrier(2).
+    void barrier();
+
     // What plain variables do.
 
     void plain_read(PlainHistory& history);
@@ -109,6 +112,7 @@ private:
     [[noreturn]] void abandon();
 
     std::size_t begin_operation(Cell& cell, Pending::Access access);
+    void wait_for_turn(const Pending& operation);
     void find_options(const Cell& cell, std::memory_order order);
     Word finish_read(std::size_t location, const Option& option, std::memory_order order, const char* what);
     void finish_update(const Cell& cell, Word value, std::memory_order order);

@@ -42,6 +42,64 @@ const Scenario sb_load_only("litmus: SB, only the loads sequentially consistent"
                             store_buffering<release, seq_cst>);
 const Scenario sb_seq_cst("litmus: SB, sequentially consistent", holds, store_buffering<seq_cst, seq_cst>);
 
+/// The one only stores and loads, the other has a barrier for both: membarrier(2).
+void asymmetric_store_buffering() {
+    atomic<int> x;
+    atomic<int> y;
+    int a = 0;
+    int b = 0;
+    const auto one = [&] {
+        x.store(1, relaxed);
+        a = y.load(relaxed);
+    };
+    const auto other = [&] {
+        y.store(1, relaxed);
+        Engine::instance().barrier();
+        b = x.load(relaxed);
+    };
+    run(one, other);
+    check(a == 1 || b == 1, "both see nothing");
+}
+const Scenario sb_barrier("litmus: SB, relaxed, one with a barrier for both", holds, asymmetric_store_buffering);
+
+/// Between the loads of the one, the other's barrier.
+void barrier_between_loads() {
+    atomic<int> x;
+    atomic<int> y;
+    int a = 0;
+    int b = 0;
+    const auto one = [&] {
+        a = x.load(relaxed);
+        b = y.load(relaxed);
+    };
+    const auto other = [&] {
+        y.store(1, relaxed);
+        Engine::instance().barrier();
+        x.store(1, relaxed);
+    };
+    run(one, other);
+    check(a == 0 || b == 1, "what is behind the barrier is seen before what is in front of it");
+}
+const Scenario mp_barrier("litmus: MP, relaxed, a barrier of the writer for both", holds, barrier_between_loads);
+
+/// A barrier orders, but publishes nothing.
+void plain_behind_barrier() {
+    Plain<int> data;
+    atomic<int> ready;
+    const auto writer = [&] {
+        data.write(1);
+        ready.store(1, relaxed);
+    };
+    const auto reader = [&] {
+        if (ready.load(relaxed) == 1) {
+            Engine::instance().barrier();
+            check(data.read() == 1, "old data");
+        }
+    };
+    run(writer, reader);
+}
+const Scenario plain_barrier("litmus: MP of a plain variable, relaxed, with a barrier", fails, plain_behind_barrier);
+
 /// A plain variable, published by an atomic one.
 template <Order stores, Order loads>
 void message_passing() {

@@ -52,6 +52,16 @@ void Memory::join_all() noexcept {
     tick(0);
 }
 
+void Memory::barrier() noexcept {
+    View all;
+    for (const auto& view : views_) {
+        all.join(view);
+    }
+    for (auto& view : views_) {
+        view.oldest = all.oldest;
+    }
+}
+
 std::size_t Memory::oldest(std::size_t thread, std::size_t location, std::memory_order order) const noexcept {
     const auto seen = views_[thread].oldest[location];
     return order == std::memory_order_seq_cst ? std::max(seen, oldest_for_seq_cst_[location]) : seen;

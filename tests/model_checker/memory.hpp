@@ -49,6 +49,9 @@ public:
     void start(std::size_t thread) noexcept;
     /// Thread 0 sees all that the others have done.
     void join_all() noexcept;
+    /// Every thread passes a full barrier, as in membarrier(2): no load reads an older store than any of them has seen
+    /// or made. It publishes nothing: for plain variables it does not count, as it does not for a race checker.
+    void barrier() noexcept;
 
     /// The oldest store that the thread may read; the youngest is last().
     [[nodiscard]] std::size_t oldest(std::size_t thread, std::size_t location, std::memory_order order) const noexcept;

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 DEQUE = "src/steal_deque.hpp"
+FENCE = "src/asymmetric_fence.hpp"
 INBOX = "include/spargio/detail/inbox.hpp"
 PARK = "include/spargio/detail/park_state.hpp"
 
@@ -25,12 +26,18 @@ SC, ACQ, REL, RLX = (f"std::memory_order_{name}" for name in ("seq_cst", "acquir
 
 # The operations of StealDeque that have an order, each with enough of its text to be found once.
 ROOM_TOP = f"seen_top_ = top_.load({ACQ});"
-PUSH_BOTTOM = f"bottom_.store(bottom + static_cast<std::int64_t>(count), {SC});"
+PUSH_SHOWN = f"bottom_.store(end, {REL});"
+PUSH_LIGHT = "if (const auto seen = fence_.look(); !seen.light()) {\n            bottom_"
+PUSH_BOTTOM = f"bottom_.store(end, {SC});"
 POP_FIRST = f"if (top_.load({RLX}) > newest)"
+POP_SHOWN = f"bottom_.store(newest, {REL});"
+POP_LIGHT = "if (const auto seen = fence_.look(); !seen.light()) {\n            return"
+POP_LIGHT_TOP = f"if (top_.load({ACQ}) > newest)"
 POP_BOTTOM = f"bottom_.store(newest, {SC});"
 POP_TOP = f"auto top = top_.load({SC});\n        if (top < newest)"
 POP_LAST = f"top_.compare_exchange_strong(top, top + 1, {SC}, {ACQ})"
-POP_RESTORE = f"bottom_.store(newest + 1, {RLX});"
+POP_LIGHT_RESTORE = f"bottom_.store(newest + 1, {RLX});\n            return nullptr;"
+POP_RESTORE = f"bottom_.store(newest + 1, {RLX});\n        return item;"
 STEAL_TOP = f"auto top = top_.load({SC});\n            // Acquires"
 STEAL_BOTTOM = f"if (top >= bottom_.load({SC}))"
 STEAL_SLOT = f"WorkItem* item = slot(top).load({RLX});"
@@ -39,6 +46,17 @@ STEAL_TAKEN = STEAL_LAST + """) {
                 return item;"""
 SIZE_TOP = f"const auto top = top_.load({SC});"
 SIZE_BOTTOM = f"const auto bottom = bottom_.load({SC});"
+
+# The same of AsymmetricFence.
+AR = "std::memory_order_acq_rel"
+LOOK = f"return Seen(word_.load({ACQ}));"
+BEGIN_WORD = f"auto word = word_.load({SC});"
+BEGIN_CHANGING = f"word_.compare_exchange_strong(word, changing, {AR}, {ACQ})"
+BEGIN_PASSED = f"word_.compare_exchange_strong(word, word + 1, {AR}, {ACQ});\n        return true;"
+PASSED_BY_ALL = "may be weaker: the barrier is one of all threads, so of the other seekers too; race checkers do not know it"
+OFFER = f"""word_.compare_exchange_strong(word, word + kOffered, {SC},
+                                           {RLX})"""
+OFFER_LIGHT = f"word_.compare_exchange_strong(word, next, {AR}, {RLX});"
 
 # The same of Inbox and ParkState.
 INSERT = f"{SC}, {RLX}));"
@@ -52,17 +70,29 @@ NOTIFY = f"word_.compare_exchange_strong(expected, notified, {SC}, {RLX})"
 MUTANTS = [
     # push_many()
     order(DEQUE, "push: room by a relaxed top", ROOM_TOP, ACQ, RLX),
+    order(DEQUE, "push: shown relaxed", PUSH_SHOWN, REL, RLX),
     order(DEQUE, "push: bottom released", PUSH_BOTTOM, SC, REL),
     order(DEQUE, "push: bottom relaxed", PUSH_BOTTOM, SC, RLX),
+    Mutant(DEQUE, "push: always light", [(PUSH_LIGHT, PUSH_LIGHT.replace("!seen.light()", "false"))]),
     Mutant(DEQUE, "push: room for one more", [("return capacity() -", "return capacity() + 1 -")]),
     Mutant(DEQUE, "push: bottom before the slots",
-           [(PUSH_BOTTOM, ""), ("for (std::size_t i = 0; i < count; ++i) {",
-                                PUSH_BOTTOM + "\nfor (std::size_t i = 0; i < count; ++i) {")]),
+           [(PUSH_SHOWN, ""), ("for (std::size_t i = 0; i < count; ++i) {",
+                               PUSH_SHOWN.replace("end", "bottom + std::int64_t(count)") +
+                               "\nfor (std::size_t i = 0; i < count; ++i) {")]),
     Mutant(DEQUE, "push: takes all it is asked to",
            [("count = count < left ? count : left;", "static_cast<void>(left);")]),
     Mutant(DEQUE, "push: never looks at top again", [(ROOM_TOP, "")]),
 
     # pop()
+    order(DEQUE, "pop: shown relaxed", POP_SHOWN, REL, RLX),
+    Mutant(DEQUE, "pop: always light", [(POP_LIGHT, POP_LIGHT.replace("!seen.light()", "false"))]),
+    order(DEQUE, "pop: top relaxed, light", POP_LIGHT_TOP, ACQ, RLX),
+    Mutant(DEQUE, "pop: no second look at top", [(POP_LIGHT_TOP, "if (false)")]),
+    Mutant(DEQUE, "pop: looks who seeks before it stores",
+           [(POP_SHOWN, "const auto seen = fence_.look();\n" + POP_SHOWN),
+            (POP_LIGHT, POP_LIGHT.replace("const auto seen = fence_.look(); ", ""))]),
+    Mutant(DEQUE, "pop: no fence where it acknowledges",
+           [(POP_BOTTOM + "\n", f"if (!seen.changing()) {POP_BOTTOM}\n")]),
     order(DEQUE, "pop: bottom released", POP_BOTTOM, SC, REL),
     order(DEQUE, "pop: bottom relaxed", POP_BOTTOM, SC, RLX),
     order(DEQUE, "pop: top acquired", POP_TOP, SC, ACQ),
@@ -70,11 +100,13 @@ MUTANTS = [
     order(DEQUE, "pop: compare relaxed", POP_LAST, SC, RLX,
           "may be weaker: the owner wrote the item and reads the slots itself; top grows by a read-modify-write anyway"),
     order(DEQUE, "pop: failed compare relaxed", POP_LAST, ACQ, RLX),
-    Mutant(DEQUE, "pop: top before bottom", [(POP_BOTTOM, ""), (POP_TOP, POP_TOP.replace("\n", POP_BOTTOM, 1))]),
+    Mutant(DEQUE, "pop: top before bottom",
+           [(POP_SHOWN, ""), (POP_BOTTOM, ""), (POP_TOP, POP_TOP.replace("\n", POP_BOTTOM, 1))]),
     Mutant(DEQUE, "pop: no compare for the last item", [("if (top < newest) {", "if (top <= newest) {")]),
     Mutant(DEQUE, "pop: the last item also when the compare fails", [(POP_LAST, f"({POP_LAST}, true)")]),
     Mutant(DEQUE, "pop: compare when it is empty", [("if (top == newest &&", "if (")]),
-    Mutant(DEQUE, "pop: bottom is not restored", [(POP_RESTORE, "")]),
+    Mutant(DEQUE, "pop: bottom is not restored", [(POP_RESTORE, "return item;")]),
+    Mutant(DEQUE, "pop: bottom is not restored, light", [(POP_LIGHT_RESTORE, "return nullptr;")]),
     Mutant(DEQUE, "pop: no look at top first", [(POP_FIRST, "if (false)")],
            "a short cut: an empty deque goes the long way, and ends with bottom restored"),
 
@@ -104,6 +136,39 @@ MUTANTS = [
     order(DEQUE, "size: bottom acquired", SIZE_BOTTOM, SC, ACQ),
     order(DEQUE, "size: bottom relaxed", SIZE_BOTTOM, SC, RLX),
     Mutant(DEQUE, "size: bottom before top", [(SIZE_TOP, ""), (SIZE_BOTTOM, SIZE_BOTTOM + SIZE_TOP)]),
+
+    order(DEQUE, "acknowledged: relaxed", f"acknowledged_.store(seen.word(), {REL});", REL, RLX,
+          "the checker's single order is that of execution; C++ orders the thief's look at bottom by what it acquires"),
+    order(DEQUE, "acknowledged: read relaxed", f"return acknowledged_.load({ACQ});", ACQ, RLX),
+
+    # Who fences.
+    order(FENCE, "look: relaxed", LOOK, ACQ, RLX),
+    order(FENCE, "begin: word acquired", BEGIN_WORD, SC, ACQ),
+    order(FENCE, "begin: word relaxed", BEGIN_WORD, SC, RLX),
+    Mutant(FENCE, "begin: not from offered", [("word % 4 == kOffered || ", "")]),
+    Mutant(FENCE, "begin: not from light", [(" || word % 4 == kLight) {", ") {")]),
+    Mutant(FENCE, "begin: no barrier beside another's", [("if (word % 4 == kSymmetric) {\n            return true;",
+                                                         "if (word % 4 == kSymmetric || own == 0) {\n            return true;"),
+                                                        ("word = changing;", "word = changing;\n++own;"),
+                                                        ("while (word % 4", "int own = 0;\nwhile (word % 4")]),
+    Mutant(FENCE, "begin: no barrier", [("if (!barrier()) {", "if (false) {")]),
+    Mutant(FENCE, "begin: the barrier before the word", [("while (word % 4", "static_cast<void>(barrier());\nwhile (word % 4"),
+                                                         ("if (!barrier()) {", "if (false) {")]),
+    Mutant(FENCE, "begin: a refused barrier is one that was passed", [("return false;", "return true;")]),
+    Mutant(FENCE, "begin: symmetric although the barrier was refused",
+           [("return false;", f"word_.compare_exchange_strong(word, word + 1, {AR}, {ACQ});\nreturn false;")]),
+    order(FENCE, "begin: passed relaxed", BEGIN_PASSED, AR, RLX, PASSED_BY_ALL),
+    order(FENCE, "begin: changing relaxed", BEGIN_CHANGING, AR, RLX, PASSED_BY_ALL),
+    order(FENCE, "begin: failed change relaxed", BEGIN_CHANGING, ACQ, RLX, PASSED_BY_ALL),
+    order(FENCE, "offer: offered by acq_rel", OFFER, SC, AR),
+    order(FENCE, "offer: light acquired", OFFER_LIGHT, AR, ACQ),
+    Mutant(FENCE, "offer: whoever seeks", [("nobody_seeks() ? word + 1 : word + 3", "word + 1")]),
+    Mutant(FENCE, "offer: who seeks is asked first",
+           [("word += kOffered;", ""), ("auto word = word_.load(std::memory_order_relaxed);",
+                                        "const bool nobody = nobody_seeks();\nauto word = word_.load(std::memory_order_relaxed);"),
+            ("nobody_seeks() ? word + 1 : word + 3", "nobody ? word + 2 : word + 4")]),
+    Mutant(FENCE, "offer: light at once", [("word + kOffered,", "word + kLight,"), ("word += kOffered;", "word += kLight;"),
+                                           ("nobody_seeks() ? word + 1 : word + 3", "nobody_seeks() ? word : word + 2")]),
 
     # The inbox, and the park word.
     order(INBOX, "insert: released", INSERT, SC, REL),

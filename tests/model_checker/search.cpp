@@ -7,9 +7,12 @@ namespace spargio::model_checker {
 namespace {
 
 /// Whether the order of the two makes a difference. Two sequentially consistent loads of one location: the later one
-/// may not read an older store.
+/// may not read an older store. A barrier concerns all locations.
 bool dependent(const Pending& one, const Pending& other) noexcept {
     using Access = Pending::Access;
+    if (one.access == Access::Barrier || other.access == Access::Barrier) {
+        return true;
+    }
     return one.location == other.location && (one.access == Access::Write || other.access == Access::Write ||
                                               (one.access == Access::LoadSeqCst && other.access == one.access));
 }

@@ -13,7 +13,7 @@ namespace spargio::model_checker {
 
 /// The operation that a thread is about to execute.
 struct Pending {
-    enum class Access : std::uint8_t { Load, LoadSeqCst, Write };
+    enum class Access : std::uint8_t { Load, LoadSeqCst, Write, Barrier };
 
     std::size_t location = 0;
     Access access = Access::Load;

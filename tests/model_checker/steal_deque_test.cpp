@@ -5,11 +5,13 @@
 
 #include <cstddef>
 
+#include "asymmetric_fence.hpp"
 #include "checker.hpp"
 
 namespace spargio::model_checker {
 namespace {
 
+using detail::AsymmetricFence;
 using detail::atomic;
 using detail::Shard;
 using detail::StealDeque;
@@ -27,7 +29,8 @@ constexpr std::size_t kMostItems = 4;
 
 /// The deque, and who has got what.
 struct World {
-    explicit World(std::size_t capacity) : deque(capacity) {}
+    explicit World(std::size_t capacity, AsymmetricFence::Policy policy = AsymmetricFence::Policy::Symmetric)
+        : fence(policy), deque(capacity, fence) {}
 
     /// The owner: pushes the next `count` items at once; those that found no room stay the next ones.
     std::size_t push(std::size_t count) noexcept {
@@ -63,6 +66,7 @@ struct World {
         check(push(1) == 1 && pop() && !pop(), "the deque works no more");
     }
 
+    AsymmetricFence fence;
     StealDeque deque;
     Item items[kMostItems + 1];
     std::size_t pushed = 0;

@@ -12,6 +12,8 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "spargio/spargio.hpp"
 #include "support/backend_test.hpp"
@@ -19,8 +21,10 @@
 
 namespace spargio::test {
 
-/// False where the kernel has no seccomp filters. There is no way back.
-[[nodiscard]] inline bool deny_system_call(long number, int error) {
+/// In the calling thread and those that it starts from now on, or in all threads of the process. False where the kernel
+/// has no seccomp filters. There is no way back.
+enum class DeniedIn : bool { ThisThread, AllThreads };
+[[nodiscard]] inline bool deny_system_call(long number, int error, DeniedIn threads = DeniedIn::ThisThread) {
     sock_filter program[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number), 0, 1),
@@ -28,7 +32,9 @@ namespace spargio::test {
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     const sock_fprog filter{sizeof program / sizeof program[0], program};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+    const unsigned flags = threads == DeniedIn::AllThreads ? SECCOMP_FILTER_FLAG_TSYNC : 0;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &filter) == 0;
 }
 
 /// Runs the tests with the call denied. A test of what the ring does without that call needs a ring to begin with.

@@ -14,6 +14,7 @@
 
 #include <gtest/gtest.h>
 
+#include "asymmetric_fence.hpp"
 #include "race.hpp"
 #include "spargio/detail/seams.hpp"
 #include "support/stress.hpp"
@@ -27,6 +28,8 @@ struct Item : WorkItem {
     Item() noexcept : WorkItem(&do_nothing) {}
     std::uint64_t id = 0;  // Not atomic: the race checker sees whether the deque publishes it.
 };
+
+const AsymmetricFence symmetric(AsymmetricFence::Policy::Symmetric);
 
 class StealDequeTest : public testing::Test {
 protected:
@@ -45,7 +48,7 @@ protected:
 };
 
 TEST_F(StealDequeTest, StartsEmpty) {
-    StealDeque deque(4);
+    StealDeque deque(4, symmetric);
     EXPECT_EQ(deque.size(), 0U);
     EXPECT_EQ(deque.taken(), 0U);
     EXPECT_EQ(deque.pop(), nullptr);
@@ -55,7 +58,8 @@ TEST_F(StealDequeTest, StartsEmpty) {
 }
 
 TEST_F(StealDequeTest, WithoutThievesTheOwnerHasBothEnds) {
-    StealDeque deque(4, StealDeque::Thieves::None);
+    const AsymmetricFence light(AsymmetricFence::Policy::Light);
+    StealDeque deque(4, light);
     EXPECT_EQ(deque.pop(), nullptr);
     for (std::uint64_t lap = 0; lap < 10; ++lap) {
         EXPECT_EQ(push(deque, 0, 5), 4U) << "the ring of four holds four";
@@ -80,7 +84,7 @@ TEST_F(StealDequeTest, RoundsItsCapacityUpToAPowerOfTwo) {
         {{0, 1}, {1, 1}, {2, 2}, {3, 4}, {4, 4}, {5, 8}, {31, 32}, {33, 64}}};
     for (const auto& [least, capacity] : cases) {
         SCOPED_TRACE(least);
-        StealDeque deque(least);
+        StealDeque deque(least, symmetric);
         EXPECT_EQ(deque.capacity(), capacity);
         for (std::size_t i = 0; i < capacity; ++i) {
             ASSERT_TRUE(deque.push(&items[i]));
@@ -92,7 +96,7 @@ TEST_F(StealDequeTest, RoundsItsCapacityUpToAPowerOfTwo) {
 }
 
 TEST_F(StealDequeTest, GivesItsOwnerTheNewest) {
-    StealDeque deque(8);
+    StealDeque deque(8, symmetric);
     EXPECT_EQ(push(deque, 0, 3), 3U);
     EXPECT_EQ(deque.pop(), &items[2]);
     EXPECT_TRUE(deque.push(&items[3]));
@@ -103,7 +107,7 @@ TEST_F(StealDequeTest, GivesItsOwnerTheNewest) {
 }
 
 TEST_F(StealDequeTest, GivesThievesTheOldest) {
-    StealDeque deque(8);
+    StealDeque deque(8, symmetric);
     EXPECT_EQ(push(deque, 0, 3), 3U);
     EXPECT_EQ(deque.steal(), &items[0]);
     EXPECT_TRUE(deque.push(&items[3]));
@@ -114,7 +118,7 @@ TEST_F(StealDequeTest, GivesThievesTheOldest) {
 }
 
 TEST_F(StealDequeTest, BothEndsMeetAtTheLastItem) {
-    StealDeque deque(8);
+    StealDeque deque(8, symmetric);
     EXPECT_EQ(push(deque, 0, 3), 3U);
     EXPECT_EQ(deque.steal(), &items[0]);
     EXPECT_EQ(deque.pop(), &items[2]);
@@ -129,7 +133,7 @@ TEST_F(StealDequeTest, BothEndsMeetAtTheLastItem) {
 }
 
 TEST_F(StealDequeTest, PushesAsManyAsThereIsRoomFor) {
-    StealDeque deque(4);
+    StealDeque deque(4, symmetric);
     EXPECT_EQ(push(deque, 0, 0), 0U);
     EXPECT_EQ(push(deque, 0, 3), 3U);
     EXPECT_EQ(push(deque, 3, 5), 1U);
@@ -147,7 +151,7 @@ TEST_F(StealDequeTest, PushesAsManyAsThereIsRoomFor) {
 TEST_F(StealDequeTest, FullThenDrainedByThievesTakesAllAgain) {
     for (const std::size_t capacity : {1U, 2U, 4U, 8U}) {
         SCOPED_TRACE(capacity);
-        StealDeque deque(capacity);
+        StealDeque deque(capacity, symmetric);
         for (std::size_t lap = 0; lap < 5; ++lap) {
             // Each lap begins at another slot.
             EXPECT_EQ(push(deque, 60, 1), 1U);
@@ -162,7 +166,7 @@ TEST_F(StealDequeTest, FullThenDrainedByThievesTakesAllAgain) {
 }
 
 TEST_F(StealDequeTest, CountsWhatItHoldsAndWhatItGave) {
-    StealDeque deque(8);
+    StealDeque deque(8, symmetric);
     EXPECT_EQ(push(deque, 0, 5), 5U);
     EXPECT_EQ(deque.size(), 5U);
     EXPECT_EQ(deque.taken(), 0U);
@@ -180,7 +184,7 @@ TEST_F(StealDequeTest, AgreesWithAListOverManyLaps) {
     test::Random random(test::stress_seed());
     for (const std::size_t capacity : {1U, 2U, 4U, 32U}) {
         SCOPED_TRACE(capacity);
-        StealDeque deque(capacity);
+        StealDeque deque(capacity, symmetric);
         std::deque<WorkItem*> list;
         std::uint64_t taken = 0;
         for (std::size_t step = 0; step < 200 * capacity + 2000; ++step) {
@@ -215,7 +219,7 @@ TEST_F(StealDequeTest, AgreesWithAListOverManyLaps) {
 void race_owner_with_thieves(std::size_t capacity, std::size_t thieves) {
     const std::size_t count = test::scaled(300'000, 6'000);
     const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(150);  // On a busy machine.
-    StealDeque deque(capacity);
+    StealDeque deque(capacity, symmetric);
     std::vector<Item> items(count);
     std::vector<atomic<std::uint8_t>> found(count);
     atomic<bool> over{false};
@@ -281,7 +285,7 @@ TEST(StealDequeRace, EachItemIsTakenOnce) {
 }
 
 TEST(StealDequeRace, OfThoseThatMeetAtTheLastItemOneGetsIt) {
-    StealDeque deque(1);
+    StealDeque deque(1, symmetric);
     Item item;
     std::array<WorkItem*, 3> got{};
     int wrong = 0;
@@ -306,7 +310,7 @@ TEST(StealDequeRace, OfThoseThatMeetAtTheLastItemOneGetsIt) {
 }
 
 TEST(StealDequeRace, APopThatMeetsThievesAtTwoItemsLosesNone) {
-    StealDeque deque(2);
+    StealDeque deque(2, symmetric);
     std::array<Item, 2> items;
     std::array<WorkItem*, 3> got{};
     int wrong = 0;
@@ -332,7 +336,7 @@ TEST(StealDequeRace, APopThatMeetsThievesAtTwoItemsLosesNone) {
 }
 
 TEST(StealDequeRace, ASlotIsUsedAgainOnlyWhenItsItemIsTaken) {
-    StealDeque deque(2);
+    StealDeque deque(2, symmetric);
     std::array<Item, 4> items;
     std::array<WorkItem*, 2> got{};
     std::size_t pushed = 0;

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// A sandbox that denies membarrier from the beginning: the runtime works, its shards always fence, and it says so.
+#include <algorithm>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <sys/syscall.h>
+
+#include "spargio/spargio.hpp"
+#include "support/light_fences.hpp"
+#include "support/seccomp_filter.hpp"
+#include "support/stalled_shard.hpp"
+#include "support/workloads.hpp"
+
+namespace spargio::test {
+namespace {
+
+TEST(SeccompMembarrier, TheRuntimeWorksWithoutItAndSaysSo) {
+    const Runtime runtime = RuntimeBuilder().shards(2).build();
+    const auto handle = runtime.handle();
+    const auto notes = handle.capabilities().notes;
+    EXPECT_TRUE(std::any_of(notes.begin(), notes.end(), [](const std::string& note) {
+        return note.find("membarrier") != std::string::npos;
+    })) << handle.capabilities().to_string();
+    EXPECT_EQ(do_some_of_everything(runtime), everything);
+    const StalledShard other(handle, 1);
+    auto light = handle.spawn_pinned(0, []() -> Task<bool> {
+        EXPECT_EQ(co_await forked_fib(22), 17711U);
+        co_return fences_are_light();
+    });
+    EXPECT_FALSE(light.get());
+}
+
+TEST(SeccompMembarrier, ARuntimeOfOneShardHasNoUseForIt) {
+    const Runtime runtime = RuntimeBuilder().shards(1).build();
+    const auto notes = runtime.handle().capabilities().notes;
+    EXPECT_TRUE(std::none_of(notes.begin(), notes.end(),
+                             [](const std::string& note) { return note.find("membarrier") != std::string::npos; }));
+    EXPECT_TRUE(runtime.handle().spawn_pinned(0, [] { return fences_are_light(); }).get());
+}
+
+}  // namespace
+}  // namespace spargio::test
+
+int main(int argc, char** argv) {
+    return spargio::test::run_tests_without(SYS_membarrier, argc, argv);
+}
