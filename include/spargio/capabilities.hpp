@@ -47,7 +47,8 @@ struct Capabilities {
     /// IORING_ENTER_EXT_ARG (kernel 5.11): a wait carries its own timeout. Without it: a timeout entry per wait.
     bool ext_arg = false;
 
-    /// One sentence for each feature that is not in use: what it is and why not.
+    /// One sentence for each feature that is not in use: what it is and why not. Among them membarrier(2)
+    /// (kernel 4.14), without which several shards order what they fork by full fences.
     std::vector<std::string> notes;
 
     [[nodiscard]] bool operator==(const Capabilities&) const = default;
