@@ -17,8 +17,8 @@ namespace spargio::detail {
 }
 
 /// When it returns true, each thread of the process has passed a full barrier since it was called. The CPUs that run
-/// one are interrupted: a system call, and some microseconds, up to 50 in a virtual machine. False: refused, by a filter that came later, or for want
-/// of memory.
+/// one are interrupted: a system call, and some microseconds, up to 50 in a virtual machine. False: refused, by a
+/// filter that came later, or for want of memory.
 [[nodiscard]] inline bool membarrier_all() noexcept {
     return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
