@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "checker.hpp"
+#include "item.hpp"
 #include "steal_deque.hpp"
 
 namespace spargio::model_checker {
@@ -14,17 +15,7 @@ namespace {
 
 using detail::AsymmetricFence;
 using detail::atomic;
-using detail::Shard;
 using detail::StealDeque;
-using detail::WorkItem;
-
-void do_nothing(WorkItem*, Shard*) noexcept {}
-
-struct Item : WorkItem {
-    Item() noexcept : WorkItem(&do_nothing) {}
-    Plain<int> content;
-    int taken = 0;
-};
 
 constexpr std::size_t kMostItems = 3;
 constexpr std::size_t kMostSeekers = 2;
@@ -72,15 +63,13 @@ struct World {
     bool begin(std::size_t seeker) noexcept { return begin(seeker, granted); }
     void end(std::size_t seeker) noexcept { seeks[seeker].store(0, std::memory_order_release); }
     bool steal() noexcept { return take(deque.steal()); }
-
-    bool take(WorkItem* found) noexcept {
-        if (found != nullptr) {
-            auto& item = static_cast<Item&>(*found);
-            check(item.content.read() == 1, "an item without its content");
-            item.content.write(2);
-            check(++item.taken == 1, "an item is taken twice");
+    /// All of a search, with a barrier that is granted.
+    void search(std::size_t seeker, int steals) noexcept {
+        check(begin(seeker), "the barrier was granted");
+        for (; steals != 0; --steals) {
+            steal();
         }
-        return found != nullptr;
+        end(seeker);
     }
 
     /// When all threads have ended: takes what is left.
@@ -108,11 +97,7 @@ void last_item() {
         world.push();
         world.pop();
     };
-    const auto thief = [&] {
-        check(world.begin(0), "the barrier was granted");
-        world.steal();
-        world.end(0);
-    };
+    const auto thief = [&] { world.search(0, 1); };
     run(owner, thief);
     world.finish();
 }
@@ -126,12 +111,7 @@ void two_items() {
         world.pop();
         world.pop();
     };
-    const auto thief = [&] {
-        check(world.begin(0), "the barrier was granted");
-        world.steal();
-        world.steal();
-        world.end(0);
-    };
+    const auto thief = [&] { world.search(0, 2); };
     run(owner, thief);
     world.finish();
 }
@@ -144,11 +124,7 @@ void index_used_again() {
         world.pop();
         world.push();  // At the index of the one before.
     };
-    const auto thief = [&] {
-        check(world.begin(0), "the barrier was granted");
-        world.steal();
-        world.end(0);
-    };
+    const auto thief = [&] { world.search(0, 1); };
     run(owner, thief);
     world.finish();
 }
@@ -159,16 +135,8 @@ void two_thieves() {
     world.push();
     world.push();
     const auto owner = [&] { world.pop(); };
-    const auto thief = [&] {
-        check(world.begin(0), "the barrier was granted");
-        world.steal();
-        world.end(0);
-    };
-    const auto other_thief = [&] {
-        check(world.begin(1), "the barrier was granted");
-        world.steal();
-        world.end(1);
-    };
+    const auto thief = [&] { world.search(0, 1); };
+    const auto other_thief = [&] { world.search(1, 1); };
     run(owner, thief, other_thief);
     world.finish();
 }
@@ -203,12 +171,7 @@ void offered_meanwhile() {
         world.pop();
         world.pop();
     };
-    const auto thief = [&] {
-        check(world.begin(0), "the barrier was granted");
-        world.steal();
-        world.steal();
-        world.end(0);
-    };
+    const auto thief = [&] { world.search(0, 2); };
     run(owner, thief);
     world.finish();
 }
@@ -219,11 +182,7 @@ void offered_by_another() {
     World world(false);
     world.push();
     const auto owner = [&] { world.pop(); };
-    const auto thief = [&] {
-        check(world.begin(0), "the barrier was granted");
-        world.steal();
-        world.end(0);
-    };
+    const auto thief = [&] { world.search(0, 1); };
     const auto other_owner = [&] { world.offer(); };
     run(owner, thief, other_owner);
     world.finish();
@@ -238,11 +197,7 @@ void two_offers() {
         world.pop();
     };
     const auto other_owner = [&] { world.offer(); };
-    const auto thief = [&] {
-        check(world.begin(0), "the barrier was granted");
-        world.steal();
-        world.end(0);
-    };
+    const auto thief = [&] { world.search(0, 1); };
     run(owner, other_owner, thief);
     world.finish();
 }
@@ -283,11 +238,7 @@ void refused_once() {
         }
         world.end(0);
     };
-    const auto other_thief = [&] {
-        check(world.begin(1), "the barrier was granted");
-        world.steal();
-        world.end(1);
-    };
+    const auto other_thief = [&] { world.search(1, 1); };
     run(owner, thief, other_thief);
     world.finish();
 }

@@ -7,23 +7,14 @@
 
 #include "asymmetric_fence.hpp"
 #include "checker.hpp"
+#include "item.hpp"
 
 namespace spargio::model_checker {
 namespace {
 
 using detail::AsymmetricFence;
 using detail::atomic;
-using detail::Shard;
 using detail::StealDeque;
-using detail::WorkItem;
-
-void do_nothing(WorkItem*, Shard*) noexcept {}
-
-struct Item : WorkItem {
-    Item() noexcept : WorkItem(&do_nothing) {}
-    Plain<int> content;
-    int taken = 0;
-};
 
 constexpr std::size_t kMostItems = 4;
 
@@ -41,17 +32,8 @@ struct World {
         pushed += done;
         return done;
     }
-    WorkItem* take(WorkItem* found) noexcept {
-        if (found != nullptr) {
-            auto& item = static_cast<Item&>(*found);
-            check(item.content.read() == 1, "an item without its content");
-            item.content.write(2);
-            check(++item.taken == 1, "an item is taken twice");
-        }
-        return found;
-    }
-    bool pop() noexcept { return take(deque.pop()) != nullptr; }
-    bool steal() noexcept { return take(deque.steal()) != nullptr; }
+    bool pop() noexcept { return take(deque.pop()); }
+    bool steal() noexcept { return take(deque.steal()); }
 
     /// When all threads have ended: takes what is left.
     void finish() {
