@@ -269,7 +269,7 @@ TEST_P(Blocking, AtAShutdownQueuedJobsAreCanceledAndRunningOnesAwaited) {
 }
 
 TEST_P(Blocking, ThreadsEndWithTheRuntime) {
-    ASSERT_TRUE(threads_fall_to(1 + SPARGIO_TSAN));
+    ASSERT_TRUE(threads_fall_to(threads_of_a_test));
     {
         Latch together(8);
         auto one = builder(1).blocking_threads(8).build();
@@ -278,11 +278,11 @@ TEST_P(Blocking, ThreadsEndWithTheRuntime) {
         }
         together.wait();
     }
-    EXPECT_TRUE(threads_fall_to(1 + SPARGIO_TSAN));
+    EXPECT_TRUE(threads_fall_to(threads_of_a_test));
 }
 
 TEST_P(Blocking, IdleThreadsEndAfterAWhile) {
-    ASSERT_TRUE(threads_fall_to(1 + SPARGIO_TSAN));
+    ASSERT_TRUE(threads_fall_to(threads_of_a_test));
     Latch together(4);
     auto one = builder(1).blocking_threads(4).build();
     for (int i = 0; i < 4; ++i) {
@@ -290,7 +290,7 @@ TEST_P(Blocking, IdleThreadsEndAfterAWhile) {
     }
     together.wait();
     EXPECT_GE(thread_count(), 3U);
-    EXPECT_TRUE(threads_fall_to(2 + SPARGIO_TSAN)) << "only the shard is left";
+    EXPECT_TRUE(threads_fall_to(threads_of_a_test + 1)) << "only the shard is left";
     EXPECT_EQ(one.handle().spawn_blocking([] { return 7; }).get(), 7) << "and a new one starts";
 }
 

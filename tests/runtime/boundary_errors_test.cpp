@@ -39,13 +39,13 @@ enum class At { Queued, WaitsForRoom, Taken };
 enum class Then { Answer, DestroyRequest, DropServer, DropLastClient, Leave, CallersShutdown, ServersShutdown };
 
 /// One row: a call in a state, what happens to it, and what its caller gets. Ok: a reply.
-struct Row {
+struct ErrorRow {
     At at;
     Then then;
     std::error_code gets;
 };
 
-const Row rows[] = {
+const ErrorRow error_rows[] = {
     {At::Queued, Then::DropServer, BoundaryError::Closed},
     {At::Queued, Then::ServersShutdown, BoundaryError::Closed},
     {At::Queued, Then::DropLastClient, {}},
@@ -73,7 +73,7 @@ struct ServingSide {
 
 TEST_P(BoundaryErrors, EachEventInEachState) {
     for (const Who caller : {Who::AsTask, Who::AsThread}) {
-        for (const Row& row : rows) {
+        for (const ErrorRow& row : error_rows) {
             const bool leaves = row.then == Then::Leave || row.then == Then::CallersShutdown;
             if (caller == Who::AsThread && leaves) {
                 continue;  // A thread leaves by a time-out: boundary_deadline_test.cpp.

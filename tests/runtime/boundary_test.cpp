@@ -13,6 +13,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/small_tasks.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
 
@@ -39,8 +40,6 @@ protected:
     Watchdog watchdog_{"boundary"};
 };
 SPARGIO_ON_BOTH_BACKENDS(Boundary);
-
-constexpr auto never = std::chrono::hours(1000);
 
 /// Answers each request with its double until no client is left.
 Task<> serve_doubles(IntServer server) {

@@ -22,9 +22,6 @@
 namespace spargio::test {
 namespace {
 
-// The test's, and one that ThreadSanitizer has.
-constexpr std::size_t kOwnThreads = 1 + SPARGIO_TSAN;
-
 class BuilderThreads : public BackendTest {
 protected:
     void SetUp() override {
@@ -32,7 +29,7 @@ protected:
         // What the first runtime of a process allocates for good is not a leak.
         if (!IsSkipped() && !HasFatalFailure()) {
             runtime(2).block_on([] {});
-            ASSERT_TRUE(threads_fall_to(kOwnThreads)) << "somebody else's threads";
+            ASSERT_TRUE(threads_fall_to(threads_of_a_test)) << "somebody else's threads";
         }
     }
 };
@@ -136,7 +133,7 @@ TEST_P(BuilderThreads, ABuildThatFailsLeavesNoThreadAndNoDescriptor) {
         }
         EXPECT_EQ(open_descriptors(), descriptors);
     }
-    EXPECT_TRUE(threads_fall_to(kOwnThreads));
+    EXPECT_TRUE(threads_fall_to(threads_of_a_test));
     EXPECT_EQ(runtime(2).block_on([] { return 7; }), 7) << "the next build is not affected";
 }
 
@@ -150,7 +147,7 @@ TEST_P(BuilderThreads, ARuntimeThatEndsLeavesNoThreadAndNoDescriptor) {
             EXPECT_GE(thread_count(), 6U);
         }
         EXPECT_EQ(open_descriptors(), descriptors);
-        EXPECT_TRUE(threads_fall_to(kOwnThreads));
+        EXPECT_TRUE(threads_fall_to(threads_of_a_test));
     }
 }
 

@@ -16,6 +16,7 @@
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
 #include "support/result_types.hpp"
+#include "support/small_tasks.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
 
@@ -37,10 +38,6 @@ Task<int> number_after_a_yield(int value) {
     co_return value;
 }
 
-Task<> nothing() {
-    co_return;
-}
-
 Task<int> throws(std::string what) {
     throw std::runtime_error(what);
     co_return 0;
@@ -51,10 +48,6 @@ Task<Aligned> aligned(int n) {
 }
 Task<Large> large(unsigned char n) {
     co_return Large(n);
-}
-Task<std::unique_ptr<int>> owned(int n) {
-    co_await yield();
-    co_return std::make_unique<int>(n);
 }
 Task<int&> reference(int& n) {
     co_return n;
@@ -79,7 +72,7 @@ TEST_P(ForkJoin, GivesResultsOfEveryKind) {
     int referred = 7;
     two.block_on([&]() -> Task<> {
         const auto plain = [] { return 5; };
-        auto all = co_await fork_join(number(1), nothing(), owned(2), reference(referred), aligned(3), large(4),
+        auto all = co_await fork_join(number(1), nothing(), boxed(2), reference(referred), aligned(3), large(4),
                                       text(std::string(100, 'x')), plain);
         static_assert(std::is_same_v<decltype(all), std::tuple<int, std::monostate, std::unique_ptr<int>, int&, Aligned,
                                                                Large, std::string, int>>);

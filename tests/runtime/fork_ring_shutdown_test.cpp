@@ -28,8 +28,8 @@ SPARGIO_ON_BOTH_BACKENDS(ForkRingShutdown);
 using Shared = std::optional<JoinHandle<void>>;
 
 /// What the tasks of a test share.
-struct Scene {
-    explicit Scene(std::size_t joiners) : joining(joiners) {}
+struct RingScene {
+    explicit RingScene(std::size_t joiners) : joining(joiners) {}
 
     /// Joins a handle that is there once `published`.
     Task<> join_it(Shared& other, std::string name) {
@@ -64,7 +64,7 @@ struct Scene {
 TEST_P(ForkRingShutdown, AChildThatJoinsAnAncestor) {
     for (const auto placement : {TaskPlacement::pinned(0), TaskPlacement::stealable()}) {
         for (int depth = 0; depth < 4; ++depth) {
-            Scene scene(1);
+            RingScene scene(1);
             Shared self;
             auto two = runtime(2);
             self.emplace(two.handle().spawn_with_placement(placement, scene.fork_one(depth, self, "a")));
@@ -86,7 +86,7 @@ TEST_P(ForkRingShutdown, AChildThatJoinsAnAncestor) {
 // into the first.
 TEST_P(ForkRingShutdown, ParentsWhoseChildrenJoinEachOther) {
     for (int run = 0; run < 10; ++run) {
-        Scene scene(5);
+        RingScene scene(5);
         Shared a;
         Shared b;
         Shared c;
@@ -111,7 +111,7 @@ TEST_P(ForkRingShutdown, ParentsWhoseChildrenJoinEachOther) {
 }
 
 TEST_P(ForkRingShutdown, AJoinerOutsideOfTheRingGoesAfterIt) {
-    Scene scene(2);
+    RingScene scene(2);
     Shared inside;
     Shared outside;
     auto two = runtime(2);
@@ -138,7 +138,7 @@ TEST_P(ForkRingShutdown, AStopThatOpensTheRingMeanwhile) {
     const std::size_t crowd = scaled(20'000, 2'000);
     for (unsigned round = 0; round < scaled(300, 20); ++round) {
         watchdog_.progress("round " + std::to_string(round));
-        Scene scene(1);
+        RingScene scene(1);
         Shared self;
         auto one = runtime(1);
         const auto handle = one.handle();

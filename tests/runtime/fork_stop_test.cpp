@@ -14,6 +14,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/small_tasks.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::test {
@@ -24,13 +25,6 @@ protected:
     Watchdog watchdog_{"fork stop"};
 };
 SPARGIO_ON_BOTH_BACKENDS(ForkStop);
-
-/// 1 if a stop has ended the sleep.
-Task<int> sleeper(Latch& asleep) {
-    asleep.arrive();
-    const auto slept = co_await sleep_for(std::chrono::hours(1));
-    co_return !slept && slept.error() == std::errc::operation_canceled ? 1 : 0;
-}
 
 Task<int> sleepers_below(Latch& asleep, int depth) {
     if (depth == 0) {
@@ -221,14 +215,6 @@ TEST_P(ForkStop, IsSeenInATokenThatAChildAsksForAfterIt) {
     parent.request_stop();
     stopped.set();
     EXPECT_TRUE(parent.get());
-}
-
-Task<std::uint64_t> fib(unsigned n) {
-    if (n < 2) {
-        co_return n;
-    }
-    auto [first, second] = co_await fork_join(fib(n - 1), fib(n - 2));
-    co_return first + second;
 }
 
 TEST_P(ForkStop, DoesNotDisturbATreeThatOnlyComputes) {

@@ -12,6 +12,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/small_tasks.hpp"
 #include "support/stack_span.hpp"
 #include "support/stress.hpp"
 
@@ -23,14 +24,6 @@ protected:
     Watchdog watchdog_{"fork tree"};
 };
 SPARGIO_ON_BOTH_BACKENDS(ForkTree);
-
-Task<std::uint64_t> fib(unsigned n) {
-    if (n < 2) {
-        co_return n;
-    }
-    auto [first, second] = co_await fork_join(fib(n - 1), fib(n - 2));
-    co_return first + second;
-}
 
 TEST_P(ForkTree, GivesTheSameOnAnyNumberOfShards) {
     for (const std::size_t shards : {1U, 2U, 3U}) {

@@ -12,6 +12,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/small_tasks.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
 
@@ -20,11 +21,6 @@ namespace {
 
 class JoinAcrossRuntimes : public BackendTest {};
 SPARGIO_ON_BOTH_BACKENDS(JoinAcrossRuntimes);
-
-Task<int> number_after(Event& go, int number) {
-    co_await go.async_wait();
-    co_return number;
-}
 
 TEST_P(JoinAcrossRuntimes, TheValueArrivesAndTheJoinerStaysOnItsShard) {
     auto ours = runtime(2);

@@ -12,6 +12,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/small_tasks.hpp"
 
 namespace spargio::test {
 namespace {
@@ -20,11 +21,6 @@ using namespace std::chrono_literals;
 
 class JoinBlocking : public BackendTest {};
 SPARGIO_ON_BOTH_BACKENDS(JoinBlocking);
-
-Task<int> number_after(Event& go, int number) {
-    co_await go.async_wait();
-    co_return number;
-}
 
 template <class F>
 std::error_code code_thrown_by(F f) {

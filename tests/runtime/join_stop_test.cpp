@@ -10,6 +10,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/small_tasks.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::test {
@@ -17,11 +18,6 @@ namespace {
 
 class JoinStop : public BackendTest {};
 SPARGIO_ON_BOTH_BACKENDS(JoinStop);
-
-Task<int> number_after(Event& go, int number) {
-    co_await go.async_wait();
-    co_return number;
-}
 
 /// What a joiner saw, and the child's handle, if the joiner still had it.
 struct Seen {

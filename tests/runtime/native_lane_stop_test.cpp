@@ -26,8 +26,6 @@
 namespace spargio::test {
 namespace {
 
-constexpr auto current_position = NativeLane::current_position;
-
 class NativeLaneStopTest : public UringTest {
 protected:
     static void wait_until_pending(const RuntimeHandle& handle, std::uint64_t operations) {

@@ -24,8 +24,6 @@
 namespace spargio::test {
 namespace {
 
-constexpr auto current_position = NativeLane::current_position;
-
 class NativeLaneTest : public UringTest {
 protected:
     Runtime runtime_ = builder(2).build();

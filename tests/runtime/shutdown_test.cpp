@@ -19,23 +19,20 @@
 namespace spargio::test {
 namespace {
 
-// The test's, and one that ThreadSanitizer has.
-constexpr std::size_t kOwnThreads = 1 + SPARGIO_TSAN;
-
 class Shutdown : public BackendTest {
 protected:
     void SetUp() override {
         BackendTest::SetUp();
         if (!IsSkipped() && !HasFatalFailure()) {
             runtime(2).block_on([] {});
-            ASSERT_TRUE(threads_fall_to(kOwnThreads)) << "somebody else's threads";
+            ASSERT_TRUE(threads_fall_to(threads_of_a_test)) << "somebody else's threads";
             descriptors_ = open_descriptors();
         }
     }
 
     /// A shutdown that was started inside the runtime has ended: no thread, no descriptor.
     void expect_gone() const {
-        EXPECT_TRUE(threads_fall_to(kOwnThreads));
+        EXPECT_TRUE(threads_fall_to(threads_of_a_test));
         EXPECT_EQ(open_descriptors(), descriptors_);
     }
 

@@ -15,6 +15,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/small_tasks.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
 
@@ -27,7 +28,7 @@ protected:
 };
 SPARGIO_ON_BOTH_BACKENDS(SpawnMany);
 
-Task<int> number(int value) {
+Task<int> yields_some(int value) {
     if (value % 3 == 0) {
         co_await yield();
     }
@@ -37,11 +38,6 @@ Task<int> number(int value) {
 Task<> add(std::atomic<std::size_t>& sum) {
     sum.fetch_add(1, std::memory_order_relaxed);
     co_return;
-}
-
-Task<std::unique_ptr<int>> owned(int value) {
-    co_await yield();
-    co_return std::make_unique<int>(value);
 }
 
 std::vector<int> count_up(std::size_t count) {
@@ -58,7 +54,7 @@ TEST_P(SpawnMany, OfAVectorGivesTheValuesInTheirOrder) {
             const auto values = two.block_on([&]() -> Task<std::vector<int>> {
                 std::vector<Task<int>> tasks;
                 for (std::size_t i = 0; i < count; ++i) {
-                    tasks.push_back(number(static_cast<int>(i)));
+                    tasks.push_back(yields_some(static_cast<int>(i)));
                 }
                 co_return co_await spawn_many(std::move(tasks));
             });
@@ -71,11 +67,11 @@ TEST_P(SpawnMany, OfAVectorGivesTheValuesInTheirOrder) {
 TEST_P(SpawnMany, OfASpanAndOfAnArray) {
     auto two = runtime(2);
     two.block_on([]() -> Task<> {
-        std::array<Task<int>, 3> kept{number(0), number(1), number(2)};
+        std::array<Task<int>, 3> kept{yields_some(0), yields_some(1), yields_some(2)};
         const auto from_span = co_await spawn_many(std::span<Task<int>>(kept));
         EXPECT_EQ(from_span, count_up(3));
         EXPECT_FALSE(kept.front().valid());
-        std::array<Task<int>, 2> moved{number(0), number(1)};
+        std::array<Task<int>, 2> moved{yields_some(0), yields_some(1)};
         const auto from_array = co_await spawn_many(std::move(moved));
         EXPECT_EQ(from_array, count_up(2));
     });
@@ -104,10 +100,10 @@ TEST_P(SpawnMany, OfMoveOnlyValues) {
     two.block_on([]() -> Task<> {
         std::vector<Task<std::unique_ptr<int>>> tasks;
         for (int i = 0; i < 100; ++i) {
-            tasks.push_back(owned(i));
+            tasks.push_back(boxed(i));
         }
         const auto from_range = co_await spawn_many(std::move(tasks));
-        const auto make = [](std::size_t i) { return owned(static_cast<int>(i)); };
+        const auto make = [](std::size_t i) { return boxed(static_cast<int>(i)); };
         const auto by_number = co_await spawn_many(100, make);
         for (std::size_t i = 0; i < 100; ++i) {
             EXPECT_EQ(*from_range[i], static_cast<int>(i));
@@ -121,7 +117,7 @@ TEST_P(SpawnMany, ByNumberGivesTheValuesByIndex) {
     const NoLateWakes all_woken(two.handle());
     for (const std::size_t count : {0U, 1U, 31U, 32U, 33U, 64U, 1000U, 1024U, 1025U, 33'000U}) {
         const auto tasks = two.block_on([&]() -> Task<std::vector<int>> {
-            const auto child = [](std::size_t i) { return number(static_cast<int>(i)); };
+            const auto child = [](std::size_t i) { return yields_some(static_cast<int>(i)); };
             co_return co_await spawn_many(count, child);
         });
         ASSERT_EQ(tasks, count_up(count));

@@ -16,16 +16,16 @@
 namespace spargio::test {
 namespace {
 
-constexpr ShardId kShards = 4;
+constexpr ShardId kSleepers = 4;
 
 class StealWakes : public BackendTest {
 protected:
-    static Runtime sleepy() { return builder(kShards).idle_spin(std::chrono::microseconds(0)).build(); }
+    static Runtime sleepy() { return builder(kSleepers).idle_spin(std::chrono::microseconds(0)).build(); }
 
     /// Puts one shard after the other to sleep, with one bell each at most. Between two safety time-outs they then all
     /// sleep.
     static void put_all_to_sleep(const RuntimeHandle& runtime) {
-        for (ShardId shard = 0; shard < kShards; ++shard) {
+        for (ShardId shard = 0; shard < kSleepers; ++shard) {
             const auto parks = runtime.stats_snapshot().parks;
             finish_step(runtime, shard);
             const auto limit = std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
@@ -44,7 +44,7 @@ protected:
             spawn();
             put_all_to_sleep(runtime);
             const auto rung = runtime.stats_snapshot().doorbells_rung - before;
-            sum += rung > kShards ? rung - kShards : 0;  // Each shard's own, for falling asleep again.
+            sum += rung > kSleepers ? rung - kSleepers : 0;  // Each shard's own, for falling asleep again.
         }
         watchdog_.progress("some rounds");
         return sum;
@@ -129,7 +129,7 @@ TEST_P(StealWakes, ALoneTaskThatGoesOnWhereItIsWakesNobody) {
 class StealTimings : public StealWakes {
 protected:
     void switches_per_task(const char* what, std::uint64_t tasks, const std::function<void(const Runtime&)>& work) {
-        const auto four = runtime(kShards);
+        const auto four = runtime(kSleepers);
         const auto before = context_switches();
         work(four);
         const auto each = static_cast<double>(context_switches() - before) / static_cast<double>(tasks);

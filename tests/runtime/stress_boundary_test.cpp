@@ -97,9 +97,9 @@ private:
 };
 
 /// One round: runtimes, channels, callers and servers of every kind.
-class World {
+class CallWorld {
 public:
-    World(BackendKind backend, std::uint64_t seed, std::size_t calls) : random_(seed), records_(calls) {
+    CallWorld(BackendKind backend, std::uint64_t seed, std::size_t calls) : random_(seed), records_(calls) {
         for (int i = 0; i < 2; ++i) {
             runtimes_.emplace_back(RuntimeBuilder().shards(2).backend(backend).build());
             handles_.push_back(runtimes_.back()->handle());
@@ -169,16 +169,16 @@ private:
     /// Counts itself as a caller while it lives, wherever it ends.
     class Caller {
     public:
-        explicit Caller(World& world) : world_(world) { ++world_.callers_; }
+        explicit Caller(CallWorld& world) : world_(world) { ++world_.callers_; }
         Caller(const Caller&) = delete;
         Caller& operator=(const Caller&) = delete;
         ~Caller() { --world_.callers_; }
 
     private:
-        World& world_;
+        CallWorld& world_;
     };
 
-    static Task<> call(World& world, StressClient client, std::uint64_t seed) {
+    static Task<> call(CallWorld& world, StressClient client, std::uint64_t seed) {
         const Caller caller(world);
         Random random(seed);
         std::stop_token stop;
@@ -275,7 +275,7 @@ private:
         }
     }
 
-    static Task<> serve(World& world, std::shared_ptr<StressServer> server, std::uint64_t seed) {
+    static Task<> serve(CallWorld& world, std::shared_ptr<StressServer> server, std::uint64_t seed) {
         Random random(seed);
         std::optional<StressRequest> kept;
         while (!world.enough_) {
@@ -361,7 +361,7 @@ SPARGIO_ON_BOTH_BACKENDS(StressBoundary);
 TEST_P(StressBoundary, BothSidesAgreeHowEachCallEnded) {
     const unsigned rounds = scaled(20, 4);
     for (unsigned round = 0; round < rounds; ++round) {
-        World world(GetParam(), stress_seed() + round, 1000);
+        CallWorld world(GetParam(), stress_seed() + round, 1000);
         world.run();
         ASSERT_FALSE(HasFatalFailure());
         ASSERT_EQ(live_payloads.load(), 0);

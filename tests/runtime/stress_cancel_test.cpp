@@ -23,10 +23,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto current_position = NativeLane::current_position;
-
 /// What the tasks use, and what they count. Outlives the runtime.
-struct World {
+struct WaitWorld {
     Pipe in;
     Pipe out{O_NONBLOCK};  // The main thread drains it; while it is full, writers wait.
     std::atomic<std::uint64_t> read = 0;
@@ -34,14 +32,14 @@ struct World {
     std::atomic<std::uint64_t> events = 0;
 };
 
-Task<bool> read_some(World& world, NativeLane lane) {
+Task<bool> read_some(WaitWorld& world, NativeLane lane) {
     std::byte room[8];
     const auto count = co_await lane.read_at(world.in.reader.get(), current_position, std::span(room));
     world.read += count.value_or(0);
     co_return count.has_value();
 }
 
-Task<bool> write_some(World& world, NativeLane lane) {
+Task<bool> write_some(WaitWorld& world, NativeLane lane) {
     const auto count = co_await lane.write_at(world.out.writer.get(), current_position, bytes_of("12345678"));
     world.written += count.value_or(0);
     co_return count.has_value();
@@ -52,7 +50,7 @@ Task<bool> sleep_some(std::chrono::nanoseconds span) {
     co_return slept.has_value();
 }
 
-Task<bool> wait_for_event(World& world) {
+Task<bool> wait_for_event(WaitWorld& world) {
     try {
         static_cast<void>(co_await ShardCtx::current()->next_event());
     } catch (const std::system_error&) {
@@ -66,7 +64,7 @@ Task<bool> await_handle(JoinHandle<bool> child) {
     co_return co_await std::move(child);
 }
 
-Task<bool> join_a_child(World& world, NativeLane lane) {
+Task<bool> join_a_child(WaitWorld& world, NativeLane lane) {
     auto child = ShardCtx::current()->spawn_local(read_some(world, std::move(lane)));
     const auto joined = co_await child.join();
     if (joined) {
@@ -77,20 +75,20 @@ Task<bool> join_a_child(World& world, NativeLane lane) {
     co_return co_await without_stop(std::move(end));
 }
 
-Task<bool> read_or_time_out(World& world, NativeLane lane, std::chrono::nanoseconds limit) {
+Task<bool> read_or_time_out(WaitWorld& world, NativeLane lane, std::chrono::nanoseconds limit) {
     auto reading = read_some(world, std::move(lane));
     const auto read = co_await timeout(limit, std::move(reading));
     co_return read.has_value();
 }
 
-Task<bool> whichever_is_first(World& world, NativeLane lane, std::chrono::nanoseconds limit) {
+Task<bool> whichever_is_first(WaitWorld& world, NativeLane lane, std::chrono::nanoseconds limit) {
     auto reading = read_some(world, std::move(lane));
     auto sleeping = sleep_some(limit);
     const auto first = co_await when_any(std::move(reading), std::move(sleeping));
     co_return first.index == 0;
 }
 
-Task<bool> all_of_them(World& world, NativeLane lane, std::chrono::nanoseconds limit) {
+Task<bool> all_of_them(WaitWorld& world, NativeLane lane, std::chrono::nanoseconds limit) {
     auto reading = read_some(world, lane);
     auto writing = write_some(world, lane);
     auto sleeping = sleep_some(limit);
@@ -98,7 +96,7 @@ Task<bool> all_of_them(World& world, NativeLane lane, std::chrono::nanoseconds l
     co_return true;
 }
 
-Task<bool> a_group(World& world, NativeLane lane, std::chrono::nanoseconds limit) {
+Task<bool> a_group(WaitWorld& world, NativeLane lane, std::chrono::nanoseconds limit) {
     auto body = [&world, lane, limit](TaskGroup& group) -> Task<bool> {
         group.spawn(TaskPlacement::stealable(), read_some(world, lane));
         group.spawn(TaskPlacement::pinned(1), write_some(world, lane));
@@ -159,7 +157,7 @@ protected:
     }
 
     Watchdog watchdog_{"stops at random moments"};
-    World world_;
+    WaitWorld world_;
     Runtime runtime_ = builder(2).build();
     RuntimeHandle handle_ = runtime_.handle();
     std::uint64_t fed_ = 0;

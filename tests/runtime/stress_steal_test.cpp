@@ -54,7 +54,7 @@ private:
     std::atomic<std::size_t> next_{0};
 };
 
-struct World {
+struct StealWorld {
     RuntimeHandle runtime;
     Register tasks;
     std::uint64_t seed;
@@ -62,9 +62,9 @@ struct World {
     bool naps;
 };
 
-Task<> some_task(World& world, std::size_t number, unsigned depth);
+Task<> some_task(StealWorld& world, std::size_t number, unsigned depth);
 
-void spawn_some(World& world, Random& random, unsigned depth) {
+void spawn_some(StealWorld& world, Random& random, unsigned depth) {
     const auto count = 1 + random.below(8);
     const auto first = world.tasks.open(count);
     for (std::uint32_t i = 0; first && i < count; ++i) {
@@ -75,7 +75,7 @@ void spawn_some(World& world, Random& random, unsigned depth) {
     }
 }
 
-Task<> fork_some(World& world, std::uint32_t count, unsigned depth) {
+Task<> fork_some(StealWorld& world, std::uint32_t count, unsigned depth) {
     const auto first = world.tasks.open(count);
     if (!first) {
         co_return;
@@ -89,7 +89,7 @@ Task<> fork_some(World& world, std::uint32_t count, unsigned depth) {
     co_await spawn_many(count, std::move(child));
 }
 
-Task<> some_task(World& world, std::size_t number, unsigned depth) {
+Task<> some_task(StealWorld& world, std::size_t number, unsigned depth) {
     world.tasks.ran(number);
     Random random(world.seed + number);
     const unsigned actions = depth < 6 ? random.below(4) : 0;
@@ -126,7 +126,7 @@ Task<> some_task(World& world, std::size_t number, unsigned depth) {
 }
 
 /// A foreign thread: until there are no numbers left. Returns how many spawns were refused.
-std::size_t spawn_from_outside(World& world, std::uint64_t seed) {
+std::size_t spawn_from_outside(StealWorld& world, std::uint64_t seed) {
     Random random(seed);
     std::size_t refused = 0;
     while (const auto number = world.tasks.open(1)) {
@@ -164,7 +164,7 @@ protected:
             any.idle_spin(std::chrono::microseconds(0));
         }
         Runtime runtime = any.build();
-        World world{runtime.handle(), Register(tasks), random.next(), static_cast<ShardId>(shards), naps};
+        StealWorld world{runtime.handle(), Register(tasks), random.next(), static_cast<ShardId>(shards), naps};
         std::atomic<std::size_t> refused{0};
         std::vector<std::thread> threads;
         for (int i = 0; i < 2; ++i) {
@@ -181,7 +181,7 @@ protected:
         check(world, refused);
     }
 
-    static void check(const World& world, std::size_t refused) {
+    static void check(const StealWorld& world, std::size_t refused) {
         const auto stats = world.runtime.stats_snapshot();
         const auto ran = world.tasks.count(1);
         EXPECT_EQ(ran + refused + world.tasks.count(Register::kLeftOver), world.tasks.size())

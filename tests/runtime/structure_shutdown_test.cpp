@@ -17,6 +17,7 @@
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
 #include "support/shutdown_checks.hpp"
+#include "support/small_tasks.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
 
@@ -28,8 +29,6 @@ protected:
     Watchdog watchdog_{"structure shutdown"};
 };
 SPARGIO_ON_BOTH_BACKENDS(StructureShutdown);
-
-constexpr auto never = std::chrono::hours(1000);
 
 /// A local of a parent. Children that outlive it have broken the order.
 class Scope {

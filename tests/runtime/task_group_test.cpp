@@ -16,6 +16,7 @@
 #include "support/event.hpp"
 #include "support/process_gauges.hpp"
 #include "support/shutdown_checks.hpp"
+#include "support/small_tasks.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
 
@@ -28,7 +29,6 @@ protected:
 };
 SPARGIO_ON_BOTH_BACKENDS(Group);
 
-constexpr auto never = std::chrono::hours(1000);
 const auto anywhere = TaskPlacement::stealable();
 
 /// Counts those that a stop has ended.

@@ -12,6 +12,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/small_tasks.hpp"
 #include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
 
@@ -26,13 +27,8 @@ protected:
 };
 SPARGIO_ON_BOTH_BACKENDS(TicketsInShutdown);
 
-SendTicket send(const RemoteShard& target) {
+SendTicket send_one(const RemoteShard& target) {
     return target.send_raw(1, 1).value();
-}
-
-Task<std::error_code> wait_for_it(SendTicket ticket) {
-    const Result<void> seen = co_await ticket;
-    co_return seen.error();
 }
 
 /// Holds a shard in a step, in which it then asks for the shutdown: it looks at no message any more.
@@ -69,7 +65,7 @@ TEST_P(TicketsInShutdown, AreClosedForThreadsThatAreBlocked) {
         for (unsigned i = 0; i < 3; ++i) {
             threads.emplace_back([&, i] {
                 const SendTicket ticket =
-                    i == 0 ? two.handle().spawn_pinned(0, [&] { return send(target); }).get() : send(target);
+                    i == 0 ? two.handle().spawn_pinned(0, [&] { return send_one(target); }).get() : send_one(target);
                 about_to_block.arrive();
                 if (i == 1) {
                     EXPECT_TRUE(ticket.wait_for(1h));
@@ -96,13 +92,13 @@ TEST_P(TicketsInShutdown, OutliveTheirRuntime) {
     {
         auto two = runtime(2);
         const RemoteShard target = *two.handle().remote(1);
-        const auto from_shard = [target] { return send(target); };
-        good = {send(target), two.handle().spawn_pinned(0, from_shard).get()};
+        const auto from_shard = [target] { return send_one(target); };
+        good = {send_one(target), two.handle().spawn_pinned(0, from_shard).get()};
         for (const auto& ticket : good) {
             EXPECT_TRUE(ticket.get().has_value());
         }
         LastStep last(two, 1);
-        closed = {send(target), two.handle().spawn_pinned(0, from_shard).get()};
+        closed = {send_one(target), two.handle().spawn_pinned(0, from_shard).get()};
         last.end();
     }
     auto other = runtime(1);
@@ -126,9 +122,9 @@ TEST_P(TicketsInShutdown, OfARuntimeThatEndsFirstAreClosedForTasksOfTheOther) {
         LastStep last(target, 1);
         std::vector<JoinHandle<std::error_code>> waits;
         const RemoteShard remote = *target.handle().remote(1);
-        waits.push_back(other.handle().spawn_pinned(0, wait_for_it(send(remote))));
-        waits.push_back(other.handle().spawn_stealable(wait_for_it(send(remote))));
-        waits.push_back(other.handle().spawn_pinned(1, wait_for_it(send(remote))));
+        waits.push_back(other.handle().spawn_pinned(0, wait_for_it(send_one(remote))));
+        waits.push_back(other.handle().spawn_stealable(wait_for_it(send_one(remote))));
+        waits.push_back(other.handle().spawn_pinned(1, wait_for_it(send_one(remote))));
         finish_step(other.handle(), 0);
         for (auto& wait : waits) {
             EXPECT_FALSE(wait.done());
@@ -150,7 +146,7 @@ TEST_P(TicketsInShutdown, ATaskThatAwaitsOneEndsWithItsOwnRuntimeThoughTheTarget
             const Result<void> seen = co_await ticket;
             co_return seen.error();
         };
-        const SendTicket ticket = send(*target.handle().remote(0));
+        const SendTicket ticket = send_one(*target.handle().remote(0));
         auto pinned = own.handle().spawn_pinned(0, wait(frame_lives, ticket));
         auto stealable = own.handle().spawn_stealable(wait(frame_lives, ticket));
         if (round % 2 == 0) {

@@ -14,6 +14,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/small_tasks.hpp"
 #include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
 
@@ -41,11 +42,6 @@ auto sender(RemoteShard target, std::uint32_t count) {
         }
         return tickets;
     };
-}
-
-Task<std::error_code> wait_for_it(SendTicket ticket) {
-    const Result<void> seen = co_await ticket;
-    co_return seen.error();
 }
 
 TEST_P(Tickets, AreOkOnceTheTargetHasLookedThoughNoTaskReceives) {

@@ -16,6 +16,7 @@
 #include "support/event.hpp"
 #include "support/sends_when_stopped.hpp"
 #include "support/shutdown_checks.hpp"
+#include "support/small_tasks.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
 
@@ -28,7 +29,6 @@ protected:
 };
 SPARGIO_ON_BOTH_BACKENDS(Timeout);
 
-constexpr auto never = std::chrono::hours(1000);
 constexpr auto soon = std::chrono::microseconds(300);
 
 static_assert(std::is_same_v<decltype(timeout(soon, std::declval<Task<int>>())), Task<Result<int>>>);
@@ -42,18 +42,11 @@ Task<int> after_a_yield(int value) {
     co_await yield();
     co_return value;
 }
-Task<> nothing() {
-    co_return;
-}
-Task<Result<void>> sleeps_for_ever() {
+Task<Result<void>> sleeps_on() {
     co_return co_await sleep_for(never);
 }
 Task<Result<int>> error_at_once() {
     co_return std::make_error_code(std::errc::broken_pipe);
-}
-Task<std::unique_ptr<int>> boxed(int value) {
-    co_await yield();
-    co_return std::make_unique<int>(value);
 }
 /// A value for whoever is stopped: as a read that was complete when it was cancelled.
 Task<Result<int>> value_in_spite_of_the_stop(int value) {
@@ -116,7 +109,7 @@ TEST_P(Timeout, AfterTheStopOnlyAResultWithAValueWins) {
     const auto kept = on_shard(one, timeout(soon, value_in_spite_of_the_stop(5)));
     ASSERT_TRUE(kept.has_value());
     EXPECT_EQ(kept->value(), 5);
-    EXPECT_EQ(on_shard(one, timeout(soon, sleeps_for_ever())).error(), std::errc::timed_out);
+    EXPECT_EQ(on_shard(one, timeout(soon, sleeps_on())).error(), std::errc::timed_out);
     EXPECT_EQ(on_shard(one, timeout(soon, plain_value_after_the_stop(5))).error(), std::errc::timed_out);
 }
 
@@ -142,7 +135,7 @@ TEST_P(Timeout, WithNoTimeLeavesOneStep) {
     for (const auto limit :
          {std::chrono::nanoseconds(0), std::chrono::nanoseconds(-1), std::chrono::nanoseconds::min()}) {
         EXPECT_EQ(on_shard(one, timeout(limit, at_once(1))).value(), 1);
-        EXPECT_EQ(on_shard(one, timeout(limit, sleeps_for_ever())).error(), std::errc::timed_out);
+        EXPECT_EQ(on_shard(one, timeout(limit, sleeps_on())).error(), std::errc::timed_out);
     }
 }
 
@@ -150,7 +143,7 @@ TEST_P(Timeout, ClampsItsDuration) {
     auto one = runtime(1);
     EXPECT_EQ(on_shard(one, timeout(std::chrono::hours::max(), after_a_yield(1))).value(), 1);
     EXPECT_EQ(on_shard(one, timeout(std::chrono::duration<double>(1e300), after_a_yield(2))).value(), 2);
-    EXPECT_EQ(on_shard(one, timeout(std::chrono::hours::min(), sleeps_for_ever())).error(), std::errc::timed_out);
+    EXPECT_EQ(on_shard(one, timeout(std::chrono::hours::min(), sleeps_on())).error(), std::errc::timed_out);
 }
 
 TEST_P(Timeout, PassesAStopOfTheCallerOnAndGivesTheResultAsItIs) {
@@ -199,7 +192,7 @@ TEST_P(Timeout, AfterAStopOfTheCallerTheDeadlineDoesNotCount) {
 
 TEST_P(Timeout, NestsAndTheInnerDeadlineIsNotTheOuterOnes) {
     auto one = runtime(1);
-    const auto outer_late = on_shard(one, timeout(never, timeout(soon, sleeps_for_ever())));
+    const auto outer_late = on_shard(one, timeout(never, timeout(soon, sleeps_on())));
     ASSERT_TRUE(outer_late.has_value());
     EXPECT_EQ(outer_late->error(), std::errc::timed_out);
     const auto outer_early = on_shard(one, timeout(soon, timeout(never, plain_value_after_the_stop(2))));

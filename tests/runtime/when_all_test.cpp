@@ -15,6 +15,7 @@
 #include "support/event.hpp"
 #include "support/sends_when_stopped.hpp"
 #include "support/shutdown_checks.hpp"
+#include "support/small_tasks.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
 
@@ -27,8 +28,6 @@ protected:
 };
 SPARGIO_ON_BOTH_BACKENDS(WhenAll);
 
-constexpr auto never = std::chrono::hours(1000);
-
 static_assert(std::is_same_v<decltype(when_all()), Task<std::tuple<>>>);
 static_assert(
     std::is_same_v<decltype(when_all(std::declval<Task<int>>(), std::declval<Task<>>(), std::declval<Task<int&>>())),
@@ -40,16 +39,6 @@ static_assert(
 Task<int> value(int of) {
     co_return of;
 }
-Task<std::unique_ptr<int>> boxed(int of) {
-    co_await yield();
-    co_return std::make_unique<int>(of);
-}
-Task<> nothing() {
-    co_await yield();
-}
-Task<> sleep_briefly() {
-    static_cast<void>(co_await sleep_for(std::chrono::milliseconds(1)));
-}
 Task<int&> refers(int& to) {
     co_await yield();
     co_return to;
@@ -59,12 +48,6 @@ Task<int> fails(std::string text, int yields) {
         co_await yield();
     }
     throw std::runtime_error(text);
-}
-/// 1 if a stop has ended its sleep.
-Task<int> sleeper(Latch& asleep) {
-    asleep.arrive();
-    const auto slept = co_await sleep_for(never);
-    co_return !slept && slept.error() == std::errc::operation_canceled ? 1 : 0;
 }
 
 TEST_P(WhenAll, GivesAllValuesInTheirOrder) {

@@ -13,8 +13,10 @@
 #include "support/event.hpp"
 #include "support/sends_when_stopped.hpp"
 #include "support/shutdown_checks.hpp"
+#include "support/small_tasks.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
+#include "support/workloads.hpp"
 
 namespace spargio::test {
 namespace {
@@ -25,8 +27,6 @@ protected:
 };
 SPARGIO_ON_BOTH_BACKENDS(WhenAnyOf);
 
-constexpr auto never = std::chrono::hours(1000);
-
 static_assert(
     std::is_same_v<decltype(when_any(std::declval<Task<int>>(), std::declval<Task<>>(), std::declval<Task<int&>>())),
                    Task<WhenAny<int, std::monostate, std::reference_wrapper<int>>>>);
@@ -36,16 +36,6 @@ Task<int> after(int yields, int value) {
         co_await yield();
     }
     co_return value;
-}
-Task<std::unique_ptr<int>> boxed(int of) {
-    co_await yield();
-    co_return std::make_unique<int>(of);
-}
-Task<> sleep_briefly() {
-    static_cast<void>(co_await sleep_for(std::chrono::milliseconds(1)));
-}
-Task<> sleeps_for_ever() {
-    static_cast<void>(co_await sleep_for(never));
 }
 Task<int> fails(const char* text) {
     co_await yield();
@@ -63,7 +53,7 @@ TEST_P(WhenAnyOf, GivesTheNumberAndTheValueOfTheFirstToEnd) {
         const auto number = co_await when_any(after(9, 1), after(3, 2), after(6, 3));
         EXPECT_EQ(number.index, 1U);
         EXPECT_EQ(std::get<1>(number.value), 2);
-        auto box = co_await when_any(sleeps_for_ever(), boxed(5));
+        auto box = co_await when_any(sleep_for_ever(), boxed(5));
         EXPECT_EQ(box.index, 1U);
         const auto nothing = co_await when_any(after(0, 1));
         EXPECT_EQ(nothing.value.index(), 0U);
@@ -85,7 +75,7 @@ TEST_P(WhenAnyOf, AVoidOrAReferenceMayWin) {
         const auto first = co_await when_any(fails_when_stopped(), nothing());
         EXPECT_EQ(first.index, 1U);
         EXPECT_TRUE(std::holds_alternative<std::monostate>(first.value));
-        const auto second = co_await when_any(refers(), sleeps_for_ever());
+        const auto second = co_await when_any(refers(), sleep_for_ever());
         EXPECT_EQ(&std::get<0>(second.value).get(), &local);
     });
     task.get();
@@ -120,7 +110,7 @@ TEST_P(WhenAnyOf, AWinnerThatThrewRethrows) {
     auto one = runtime(1);
     auto task = one.handle().spawn_pinned(0, []() -> Task<std::string> {
         try {
-            co_await when_any(sleeps_for_ever(), fails("winner"), fails("loser"));
+            co_await when_any(sleep_for_ever(), fails("winner"), fails("loser"));
         } catch (const std::runtime_error& error) {
             co_return error.what();
         }
@@ -170,7 +160,7 @@ TEST_P(WhenAnyOf, NestsDeeply) {
                 co_await yield();
                 co_return 0;
             }
-            const auto won = co_await when_any(down(depth - 1), sleeps_for_ever());
+            const auto won = co_await when_any(down(depth - 1), sleep_for_ever());
             co_return std::get<0>(won.value) + 1;
         }
     };

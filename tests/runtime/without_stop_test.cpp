@@ -28,12 +28,12 @@ Task<bool> sleeps(std::chrono::nanoseconds span) {
     co_return (co_await sleep_for(span)).has_value();
 }
 
-Task<std::unique_ptr<int>> boxed(int value) {
+Task<std::unique_ptr<int>> boxed_after_a_nap(int value) {
     static_cast<void>(co_await sleep_for(nap));
     co_return std::make_unique<int>(value);
 }
 
-Task<int&> refers(int& to) {
+Task<int&> refers_after_a_nap(int& to) {
     co_await yield();
     co_return to;
 }
@@ -48,8 +48,8 @@ TEST_P(WithoutStop, GivesTheValueOrTheException) {
     for (const auto placement : {TaskPlacement::pinned(1), TaskPlacement::stealable()}) {
         auto task = two.handle().spawn_with_placement(placement, []() -> Task<std::string> {
             int local = 1;
-            auto box = co_await without_stop(boxed(7));
-            int& same = co_await without_stop(refers(local));
+            auto box = co_await without_stop(boxed_after_a_nap(7));
+            int& same = co_await without_stop(refers_after_a_nap(local));
             EXPECT_EQ(&same, &local);
             EXPECT_EQ(*box, 7);
             try {

@@ -15,7 +15,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "spargio/config.hpp"
+
 namespace spargio::test {
+
+/// A test's own thread, and one that ThreadSanitizer has.
+inline constexpr std::size_t threads_of_a_test = 1 + SPARGIO_TSAN;
 
 [[nodiscard]] inline std::size_t open_descriptors() {
     const std::filesystem::directory_iterator entries("/proc/self/fd");

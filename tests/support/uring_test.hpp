@@ -18,6 +18,8 @@
 
 namespace spargio::test {
 
+inline constexpr auto current_position = NativeLane::current_position;
+
 class UringTest : public ::testing::Test {
 protected:
     void SetUp() override {
