@@ -2,6 +2,7 @@
 // A shard without work: it looks for some, spins, sleeps. src/DESIGN.md, "Stealable work"; tests/models/steal.pml.
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "membarrier.hpp"
 #include "scheduler.hpp"
@@ -15,9 +16,9 @@ namespace {
 constexpr auto kSafetyTimeout = std::chrono::milliseconds(500);
 constexpr auto kShortestSleep = std::chrono::microseconds(50);
 constexpr auto kLateBell = std::chrono::milliseconds(10);
-// A barrier interrupts every CPU that runs a shard, so it is spent at most once in that time.
+// A barrier interrupts every CPU that runs a thread of the process, so owners rely on it again after such a time only.
 constexpr auto kQuiet = std::chrono::microseconds(100);
-// How long a shard sleeps when something might have been pushed that it cannot see.
+// How long a shard sleeps when something may have been pushed that it cannot see.
 constexpr auto kWithoutBarrier = std::chrono::milliseconds(1);
 
 }  // namespace
@@ -28,9 +29,7 @@ void Shard::idle() noexcept {
     if (stolen_ != nullptr) {
         return;  // A parent goes on, here and now: no other shard need see it.
     }
-    const auto may_steal = [this] {
-        return !core->searching.load(std::memory_order_relaxed) && core->something_to_steal();
-    };
+    const auto may_steal = [this] { return !core->searching.load(std::memory_order_relaxed) && something_to_steal(); };
     attention.store(Attention::Glance, std::memory_order_release);
     const bool arrived = spin_.glance([this] { return something_arrived() || stealable.size() != 0; }, may_steal);
     static_cast<void>(attention.exchange(arrived ? Attention::Work : Attention::Search, std::memory_order_seq_cst));
@@ -41,7 +40,7 @@ void Shard::idle() noexcept {
         }
         return;
     }
-    sees_deques_ = begin_search();
+    begin_search();
     search();
     // Releases what it has taken.
     attention.store(Attention::Work, std::memory_order_release);
@@ -51,7 +50,7 @@ void Shard::idle() noexcept {
 void Shard::search() noexcept {
     // One searches, the others sleep: it wakes the next of them when it has found something.
     bool found = false;
-    if (sees_deques_ && !core->searching.exchange(true, std::memory_order_seq_cst)) {
+    if (!core->searching.exchange(true, std::memory_order_seq_cst)) {
         found = steal() || spin_.spin([this] { return something_to_do(true); }, [this] { return deadline_passed(); });
         core->searching.store(false, std::memory_order_seq_cst);
     }
@@ -60,44 +59,57 @@ void Shard::search() noexcept {
     }
     // While this shard searched, or was the one that a waker chose, nobody else was woken. It may have found something
     // else to do meanwhile: what it does not take now, another shard must.
-    if (sees_deques_ && ready.empty() && stolen_ == nullptr && inbox.empty()) {
+    if (ready.empty() && stolen_ == nullptr && inbox.empty()) {
         static_cast<void>(steal());
     }
-    if (core->something_to_steal()) {
+    if (something_to_steal()) {
         wake_one_for_stealing(*core, this);
     }
 }
 
-/// From here on owners fence. Whether all that they have pushed, and said to be theirs, can be seen now: else, when the
-/// barrier is refused, only what is not in a deque may be taken.
-bool Shard::begin_search() noexcept {
+/// From here on owners fence. If the barrier is refused, each does so from its next look at the fence on, and until it
+/// has said so its deque is left alone.
+void Shard::begin_search() noexcept {
     searches.add();
     auto& fence = core->fence;
-    if (fence.begin([] { return membarrier_all(); })) {
-        return true;
+    sees_all_deques_ = fence.begin([] { return membarrier_all(); });
+    if (!sees_all_deques_) {
+        awaited_ = fence.pending();
     }
-    const auto pending = fence.pending();
-    return std::all_of(core->shards.begin(), core->shards.end(), [this, pending](const auto& shard) {
-        return shard.get() == this || shard->deque.acknowledged() == pending ||
-               shard->attention.load(std::memory_order_seq_cst) == Attention::Search;
-    });
+}
+
+/// Whether what `other` has put into its deque, and taken from it, can be seen here. This shard seeks, or it is a hint.
+bool Shard::sees_deque(const Shard& other) const noexcept {
+    return sees_all_deques_ || &other == this || other.deque.acknowledged() >= awaited_ ||
+           other.attention.load(std::memory_order_seq_cst) == Attention::Search;
+}
+
+bool Shard::something_to_steal_at(const Shard& victim) const noexcept {
+    return victim.stealable.size() != 0 || (victim.deque.size() != 0 && sees_deque(victim));
+}
+
+/// Anywhere, for this shard to take.
+bool Shard::something_to_steal() const noexcept {
+    // The shared queue first: a shard that has taken from it may have put an item of its own beside it, silently,
+    // before.
+    return core->overflow.size() != 0 ||
+           std::any_of(core->shards.begin(), core->shards.end(),
+                       [this](const auto& shard) { return something_to_steal_at(*shard); });
 }
 
 /// An owner that pushes much, beside shards that have not sought work for a while, tries to do without fences.
 void Shard::spare_fences() noexcept {
     fenced_pushes_ = deque.fenced_pushes();
-    if (core->parked.load(std::memory_order_relaxed) != 0) {
+    const auto now = clock::now();
+    if (now - looked_who_searches_ < kQuiet || core->parked.load(std::memory_order_relaxed) != 0) {
         return;
     }
+    looked_who_searches_ = now;
     std::uint64_t sum = 0;
     for (const auto& shard : core->shards) {
         sum += shard->searches.get();
     }
-    const auto now = clock::now();
-    if (sum != searches_) {
-        searches_ = sum;
-        quiet_since_ = now;
-    } else if (now - quiet_since_ >= kQuiet) {
+    if (std::exchange(searches_, sum) == sum) {
         core->fence.offer([this] {
             return std::none_of(core->shards.begin(), core->shards.end(), [](const auto& shard) {
                 return shard->attention.load(std::memory_order_seq_cst) == Attention::Search;
@@ -115,7 +127,7 @@ bool Shard::something_to_do(bool searcher) noexcept {
         return true;
     }
     // What another shard searches for is its affair: when it gives up it looks once more, and wakes us if need be.
-    return (searcher || !core->searching.load(std::memory_order_seq_cst)) && core->something_to_steal();
+    return (searcher || !core->searching.load(std::memory_order_seq_cst)) && something_to_steal();
 }
 
 bool Shard::deadline_passed() const noexcept {
@@ -126,8 +138,10 @@ bool Shard::deadline_passed() const noexcept {
 void Shard::park() noexcept {
     core->parked.fetch_add(1, std::memory_order_seq_cst);
     park_state.prepare();
-    const bool something = sees_deques_ ? something_to_do(false) : something_arrived();
-    if (!something && !stopping.load(std::memory_order_seq_cst) && !deadline_passed()) {
+    // Before the look: what is seen after it only would be neither looked at nor told.
+    const bool sees_all = sees_all_deques_ || std::all_of(core->shards.begin(), core->shards.end(),
+                                                          [this](const auto& shard) { return sees_deque(*shard); });
+    if (!something_to_do(false) && !deadline_passed()) {
         counters.parks.add();
         const auto asleep = clock::now();
         const auto safety = asleep + kSafetyTimeout;
@@ -135,7 +149,7 @@ void Shard::park() noexcept {
         const bool real = virtual_time.load(std::memory_order_relaxed) == nullptr;
         const auto due = std::max(timers.next_due(), asleep + kShortestSleep);
         const auto known = real && due < safety ? due : safety;
-        const auto deadline = sees_deques_ ? known : std::min(known, asleep + kWithoutBarrier);
+        const auto deadline = sees_all ? known : std::min(known, asleep + kWithoutBarrier);
         driver->wait(deadline);
         const auto awake = clock::now();
         if (awake >= safety) {
@@ -168,7 +182,7 @@ void Shard::look_for_lost_wakes() noexcept {
                    return shard->attention.load(std::memory_order_seq_cst) == Attention::Glance;
                });
     };
-    const auto waiting_still = [this, &others_look] { return core->something_to_steal() && !others_look(); };
+    const auto waiting_still = [this, &others_look] { return something_to_steal() && !others_look(); };
     const bool waiting = waiting_still();
     if (!park_state.is_parked() || (!pushed && !waiting)) {
         return;

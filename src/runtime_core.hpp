@@ -54,9 +54,6 @@ public:
 
     [[nodiscard]] RuntimeStats stats() const;
 
-    /// Whether a stealable task waits anywhere. Any thread; src/steal.cpp.
-    [[nodiscard]] bool something_to_steal() const noexcept;
-
     const std::uint64_t id;
     const RuntimeOptions options;
     BackendKind backend = BackendKind::Queue;  // Written before the first shard runs a task.

@@ -184,7 +184,10 @@ private:
     void look_for_lost_wakes() noexcept;
     void resume_from_park() noexcept;
     void search() noexcept;
-    [[nodiscard]] bool begin_search() noexcept;
+    void begin_search() noexcept;
+    [[nodiscard]] bool sees_deque(const Shard& other) const noexcept;
+    [[nodiscard]] bool something_to_steal_at(const Shard& victim) const noexcept;
+    [[nodiscard]] bool something_to_steal() const noexcept;
     void spare_fences() noexcept;
 
     // src/steal.cpp
@@ -198,10 +201,11 @@ private:
     std::uint64_t turns_ = 0;
     unsigned turn_ = 0;                 // The item of the turn that runs: from 0 to before items_per_turn.
     clock::time_point oldest_since_{};  // Since when the deque's oldest may have waited; nothing if it was empty.
-    bool sees_deques_ = true;           // While it searches: what others have put into their deques.
+    bool sees_all_deques_ = true;       // The barrier of this search was granted. Else:
+    std::uint64_t awaited_ = 0;         // What an owner must have acknowledged.
     std::uint64_t fenced_pushes_ = 0;   // At the last look whether fences can be left out.
-    std::uint64_t searches_ = 0;        // Of all shards, at the last look.
-    clock::time_point quiet_since_{};   // Since when there have been no more.
+    std::uint64_t searches_ = 0;        // Of all shards, and when that was looked at.
+    clock::time_point looked_who_searches_{};
     AdaptiveSpin spin_;
     RandomSource random_;
 };

@@ -86,7 +86,7 @@ bool Shard::steal() noexcept {
     const auto start = count > 1 ? random_.below(count) : 0;
     for (std::uint32_t i = 0; i < count; ++i) {
         Shard& victim = *core->shards[(start + i) % count];
-        if (&victim != this && victim.stealable_waiting() != 0 && steal_from(victim)) {
+        if (&victim != this && something_to_steal_at(victim) && steal_from(victim)) {
             return true;
         }
     }
@@ -102,7 +102,7 @@ bool Shard::steal_from(Shard& victim) noexcept {
     WorkList list;
     static_cast<void>(victim.stealable.steal(list, most));
     batch.add_all(list);
-    if (batch.count == 0) {
+    if (batch.count == 0 && sees_deque(victim)) {
         const auto half = (victim.deque.size() + 1) / 2;
         // One by one: the owner takes items without a word at the other end, so no thief can claim several at once.
         while (batch.count < std::min(half, most)) {
@@ -120,13 +120,6 @@ bool Shard::steal_from(Shard& victim) noexcept {
     counters.stealable_stolen.add(batch.count);
     stolen_ = keep({batch.items.data(), batch.count});
     return true;
-}
-
-bool RuntimeCore::something_to_steal() const noexcept {
-    // The shared queue first: a shard that has taken from it may have put an item of its own beside it, silently,
-    // before.
-    return overflow.size() != 0 ||
-           std::any_of(shards.begin(), shards.end(), [](const auto& shard) { return shard->stealable_waiting() != 0; });
 }
 
 }  // namespace spargio::detail

@@ -35,7 +35,8 @@ namespace spargio::detail {
 class StealDeque {
 public:
     /// Room for `least` items, rounded up to a power of two. Throws std::bad_alloc. Thieves seek, as `fence` has it,
-    /// while they call steal(), and whoever relies on size(); to others what these tell may be old.
+    /// while they call steal(), but for the owner itself and for who calls when all have ended; and so does whoever
+    /// relies on size(), which else may be old.
     StealDeque(std::size_t least, const AsymmetricFence& fence)
         : fence_(fence), mask_(std::bit_ceil(least) - 1), slots_(std::make_unique<atomic<WorkItem*>[]>(mask_ + 1)) {}
 
@@ -57,6 +58,9 @@ public:
             const auto left = room(bottom);
             count = count < left ? count : left;
         }
+        if (count == 0) {
+            return 0;
+        }
         atomic<WorkItem*>* const slots = slots_.get();
         const auto mask = mask_;
         for (std::size_t i = 0; i < count; ++i) {
@@ -66,7 +70,7 @@ public:
         bottom_.store(end, std::memory_order_release);  // The slots and the items.
         if (const auto seen = fence_.look(); !seen.light()) {
             bottom_.store(end, std::memory_order_seq_cst);
-            fenced(seen);
+            acknowledge(seen);
             ++fenced_pushes_;
         }
         return count;
@@ -89,6 +93,9 @@ public:
         }
         return popped(newest);
     }
+
+    /// For an owner that may not push or pop for long: acknowledges what a seeker may wait for.
+    void answer_seekers() noexcept { acknowledge(fence_.look()); }
 
     /// Pushes so far that had to be ordered by a locked instruction. The owner.
     [[nodiscard]] std::uint64_t fenced_pushes() const noexcept { return fenced_pushes_; }
@@ -133,7 +140,7 @@ public:
 private:
     [[nodiscard]] WorkItem* pop_beside_thieves(std::int64_t newest, AsymmetricFence::Seen seen) noexcept {
         bottom_.store(newest, std::memory_order_seq_cst);
-        fenced(seen);
+        acknowledge(seen);
         auto top = top_.load(std::memory_order_seq_cst);
         if (top < newest) {
             return popped(newest);
@@ -153,8 +160,8 @@ private:
         popped_.store(popped_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
         return slot(index).load(std::memory_order_relaxed);
     }
-    /// After the fence that `seen` has asked for.
-    void fenced(AsymmetricFence::Seen seen) noexcept {
+    /// From here on it fences. Releases all that it has done without.
+    void acknowledge(AsymmetricFence::Seen seen) noexcept {
         if (seen.changing()) [[unlikely]] {
             acknowledged_.store(seen.word(), std::memory_order_release);
         }
@@ -174,7 +181,7 @@ private:
     std::int64_t seen_top_ = 0;                           // The owner's: top was at least that.
     std::uint64_t fenced_pushes_ = 0;                     // The owner's.
     atomic<std::uint64_t> popped_{0};                     // Writer: the owner; orders nothing.
-    atomic<std::uint64_t> acknowledged_{0};               // Writer: the owner, after a fence; released.
+    atomic<std::uint64_t> acknowledged_{0};               // Writer: the owner; released.
 
     alignas(cache_line) atomic<std::int64_t> top_{0};  // Writers: thieves; the owner for the last item.
 };

@@ -33,6 +33,7 @@ void Shard::run() noexcept {
         if (deque.fenced_pushes() - fenced_pushes_ >= kPushesPerLook) [[unlikely]] {
             spare_fences();
         }
+        deque.answer_seekers();
         driver->poll();
         fire_timers();
         if (unpublished != nullptr) [[unlikely]] {

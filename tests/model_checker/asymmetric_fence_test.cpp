@@ -17,7 +17,7 @@ using detail::AsymmetricFence;
 using detail::atomic;
 using detail::StealDeque;
 
-constexpr std::size_t kMostItems = 3;
+constexpr std::size_t kMostItems = 4;
 constexpr std::size_t kMostSeekers = 2;
 
 bool granted() noexcept {
@@ -58,7 +58,7 @@ struct World {
     template <class Barrier>
     bool begin(std::size_t seeker, Barrier barrier) noexcept {
         seeks[seeker].exchange(1, std::memory_order_seq_cst);
-        return fence.begin(barrier) || deque.acknowledged() == fence.pending();
+        return fence.begin(barrier) || deque.acknowledged() >= fence.pending();
     }
     bool begin(std::size_t seeker) noexcept { return begin(seeker, granted); }
     void end(std::size_t seeker) noexcept { seeks[seeker].store(0, std::memory_order_release); }
@@ -161,6 +161,45 @@ void handshake() {
 }
 const Scenario sleep("fence: a push and a sleeper", holds, handshake);
 
+/// Two that park, each with its barrier: the one may find the other's half done.
+void two_handshakes() {
+    World world;
+    bool owner_sees[] = {false, false};
+    bool sleeper_sees[] = {false, false};
+    const auto owner = [&] {
+        world.push();
+        for (std::size_t i = 0; i < 2; ++i) {
+            owner_sees[i] = world.seeks[i].load(std::memory_order_seq_cst) != 0;
+        }
+    };
+    const auto park = [&](std::size_t i) {
+        check(world.begin(i), "the barrier was granted");
+        sleeper_sees[i] = world.deque.size() != 0;
+    };
+    run(
+        owner, [&] { park(0); }, [&] { park(1); });
+    for (std::size_t i = 0; i < 2; ++i) {
+        check(owner_sees[i] || sleeper_sees[i], "nobody wakes the sleeper, who has not seen the item");
+    }
+    world.finish();
+}
+const Scenario sleepers("fence: a push and two sleepers", holds, two_handshakes, 3);
+
+/// The owner takes what is oldest as a thief does, without seeking.
+void own_oldest() {
+    World world;
+    world.push();
+    world.push();
+    const auto owner = [&] {
+        world.steal();
+        world.pop();
+    };
+    const auto thief = [&] { world.search(0, 1); };
+    run(owner, thief);
+    world.finish();
+}
+const Scenario oldest("fence: the owner takes the oldest, a thief", holds, own_oldest);
+
 /// The owner offers while a thief begins, works, ends.
 void offered_meanwhile() {
     World world(false);
@@ -225,6 +264,53 @@ void refused() {
     world.finish();
 }
 const Scenario without("fence: the barrier is refused", holds, refused);
+
+/// The same of an owner that touches nothing, but says between two steps that it fences.
+void refused_and_answered() {
+    World world;
+    world.push();
+    world.push();
+    const auto owner = [&] {
+        world.pop();
+        world.deque.answer_seekers();
+        world.deque.answer_seekers();
+    };
+    const auto thief = [&] {
+        if (world.begin(0, [] { return false; })) {
+            world.steal();
+            world.steal();
+        }
+        world.end(0);
+    };
+    run(owner, thief);
+    world.finish();
+}
+const Scenario answered("fence: the barrier is refused, an owner that answers", holds, refused_and_answered);
+
+/// Refused, and the owner seeks itself for a while: it has seen that it must fence (Shard::sees_deque()).
+void refused_both() {
+    World world;
+    world.push();
+    world.push();
+    const auto refuse = [] { return false; };
+    const auto owner = [&] {
+        world.pop();
+        static_cast<void>(world.begin(1, refuse));
+        world.end(1);
+        world.push();
+        world.pop();
+    };
+    const auto thief = [&] {
+        if (world.begin(0, refuse) || world.seeks[1].load(std::memory_order_seq_cst) != 0) {
+            world.steal();
+            world.steal();
+        }
+        world.end(0);
+    };
+    run(owner, thief);
+    world.finish();
+}
+const Scenario both("fence: the barrier is refused to both", holds, refused_both, 4);
 
 /// The barrier is refused to the one, and granted to the other.
 void refused_once() {

@@ -76,7 +76,7 @@ class Checker:
             build(folder, tests + self.core, folder / "run", f"-include{self.common}")
         except RuntimeError as error:
             return False, str(error)
-        output, status = call([str(folder / "run")] + SCENARIOS)
+        output, status = call([str(folder / "run")] + ([mutant.longer] if mutant.longer else SCENARIOS))
         failure = next((line for line in output.splitlines() if line.startswith("FAILED")), "")
         if mutant.equal:
             return status == 0, mutant.equal if status == 0 else f"caught, but: {mutant.equal}\n{output}"

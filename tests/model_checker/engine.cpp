@@ -3,6 +3,7 @@
 #include "engine.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 
 #include <ucontext.h>
@@ -227,12 +228,36 @@ void Engine::store(Cell& cell, Word value, std::memory_order order) {
 }
 
 void Engine::barrier() {
+    const auto self = current_;
     wait_for_turn({Cell::unused, Pending::Access::Barrier});
-    if (!memory_.promises_kept()) {
+    pass_fence(self);
+    // The others in any order, and what they do may come between. It makes no difference when one has ended.
+    auto others = ((1U << most_threads) - 1) & ~(1U << self) & ~1U;
+    for (std::size_t thread = 1; thread < most_threads; ++thread) {
+        if ((others & ~alive_ & (1U << thread)) != 0) {
+            others &= ~(1U << thread);
+            pass_fence(thread);
+        }
+    }
+    while (others != 0) {
+        auto rest = others;
+        for (auto skipped = search_.pick_option(static_cast<std::size_t>(std::popcount(others))); skipped != 0;
+             --skipped) {
+            rest &= rest - 1;
+        }
+        others &= ~(rest & -rest);
+        pass_fence(static_cast<std::size_t>(std::countr_zero(rest)));
+        wait_for_turn({Cell::unused, Pending::Access::Barrier});
+    }
+    pass_fence(self);
+}
+
+void Engine::pass_fence(std::size_t thread) {
+    if (!memory_.promises_kept_by(thread)) {
         abandon();  // No load before it reads a store behind it.
     }
-    note("barrier", 0, 0, std::memory_order_seq_cst, 0);
-    memory_.barrier();
+    note("fence of thread", Cell::unused, static_cast<Word>(thread), std::memory_order_seq_cst, 0);
+    memory_.fence(thread);
 }
 
 void Engine::finish_update(const Cell& cell, Word value, std::memory_order order) {

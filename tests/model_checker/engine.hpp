@@ -70,7 +70,8 @@ public:
     bool compare_exchange(Cell& cell, Word& expected, Word desired, std::memory_order success,
                           std::memory_order failure);
 
-    /// All threads at once: membarrier(2).
+    /// A fence in every thread, each at a moment of its own between the call and the return, the caller's at both:
+    /// membarrier(2).
     void barrier();
 
     // What plain variables do.
@@ -117,6 +118,7 @@ private:
     Word finish_read(std::size_t location, const Option& option, std::memory_order order, const char* what);
     void finish_update(const Cell& cell, Word value, std::memory_order order);
     void learn(const Cell& cell, Word value);
+    void pass_fence(std::size_t thread);
     void note(const char* what, std::size_t location, Word value, std::memory_order order, std::size_t index);
     [[nodiscard]] std::string trace() const;
 

@@ -52,13 +52,10 @@ void Memory::join_all() noexcept {
     tick(0);
 }
 
-void Memory::barrier() noexcept {
-    View all;
-    for (const auto& view : views_) {
-        all.join(view);
-    }
-    for (auto& view : views_) {
-        view.oldest = all.oldest;
+void Memory::fence(std::size_t thread) noexcept {
+    auto& oldest = views_[thread].oldest;
+    for (std::size_t i = 0; i < used_; ++i) {
+        oldest[i] = oldest_for_seq_cst_[i] = std::max(oldest[i], oldest_for_seq_cst_[i]);
     }
 }
 
@@ -122,6 +119,11 @@ bool Memory::allowed(std::size_t thread, std::size_t location) const noexcept {
 
 bool Memory::promises_kept() const noexcept {
     return std::all_of(promises_.begin(), promises_.end(), [](const Promise& promise) { return promise.kept; });
+}
+
+bool Memory::promises_kept_by(std::size_t thread) const noexcept {
+    return std::all_of(promises_.begin(), promises_.end(),
+                       [thread](const Promise& promise) { return promise.kept || promise.thread != thread; });
 }
 
 /// The last store of the location may be one that was promised.

@@ -49,9 +49,10 @@ public:
     void start(std::size_t thread) noexcept;
     /// Thread 0 sees all that the others have done.
     void join_all() noexcept;
-    /// Every thread passes a full barrier, as in membarrier(2): no load reads an older store than any of them has seen
-    /// or made. It publishes nothing: for plain variables it does not count, as it does not for a race checker.
-    void barrier() noexcept;
+    /// The thread passes a full fence: what it, and whoever passed one before, has seen or made is what it reads from
+    /// now on, or younger. It publishes nothing: for plain variables it does not count, as it does not for a race
+    /// checker.
+    void fence(std::size_t thread) noexcept;
 
     /// The oldest store that the thread may read; the youngest is last().
     [[nodiscard]] std::size_t oldest(std::size_t thread, std::size_t location, std::memory_order order) const noexcept;
@@ -72,6 +73,7 @@ public:
     /// False: the operation cannot come before the store that was promised, and so not here.
     [[nodiscard]] bool allowed(std::size_t thread, std::size_t location) const noexcept;
     [[nodiscard]] bool promises_kept() const noexcept;
+    [[nodiscard]] bool promises_kept_by(std::size_t thread) const noexcept;
 
     // Vector clocks, for those who look for races.
 

@@ -4,6 +4,9 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <optional>
+#include <thread>
+#include <utility>
 
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
@@ -23,36 +26,57 @@
 namespace spargio::test {
 namespace {
 
-/// One test for all: there is no way back.
+using namespace std::chrono_literals;
+
+/// One test for all: there is no way back. While shard 0, whose fences are light, and shard 1 are inside a step and
+/// touch no deque, the others are refused a sight of theirs.
 TEST(SeccompMembarrierLater, NothingIsLost) {
     if (!detail::membarrier_is_there()) {
         GTEST_SKIP() << "membarrier(2) is not available";
     }
     Watchdog watchdog("membarrier denied");
-    const Runtime runtime = RuntimeBuilder().shards(2).backend(best_backend()).build();
+    const Runtime runtime = RuntimeBuilder().shards(4).backend(best_backend()).build();
     const auto handle = runtime.handle();
     const NoLateWakes all_woken(handle);
     {
-        StalledShard other(handle, 1);
+        StalledShard busy(handle, 1);
+        std::optional<StalledShard> two(std::in_place, handle, ShardId{2});
+        std::optional<StalledShard> three(std::in_place, handle, ShardId{3});
         Event pushed;
-        Event denied;
+        Event go_on;
         Event ran;
         auto owner = handle.spawn_pinned(0, [&]() -> Task<> {
             co_await fork_until_light();
             handle.spawn_stealable([&] { ran.set(); }).detach();
             pushed.set();
-            denied.wait();
+            go_on.wait();
             // It has not touched its deque since: now it does, and learns that it has to fence.
             while (fences_are_light()) {}
             handle.spawn_stealable([] {}).detach();
-            ran.wait();  // Busy: it is for the other shard.
+            ran.wait();  // Busy: it is for another shard.
+            // Its deque can be seen again, beside a shard whose cannot.
+            const auto stolen = handle.stats_snapshot().stealable_stolen;
+            while (handle.stats_snapshot().stealable_stolen == stolen) {
+                EXPECT_EQ(co_await forked_fib(18), 2584U);
+            }
         });
         pushed.wait();
         const bool done = deny_system_call(SYS_membarrier, EPERM, DeniedIn::AllThreads);
         ASSERT_TRUE(done) << "seccomp filters are not available";
         ASSERT_FALSE(detail::membarrier_all());
-        other.release();  // Becomes idle, and is refused.
-        denied.set();
+        two.reset();  // Become idle, and are refused.
+        three.reset();
+        for (int i = 0; i < 10; ++i) {  // What lies in no deque is for them all the same.
+            EXPECT_GE(handle.spawn_stealable_on(1, [] { return ShardCtx::current()->shard_id(); }).get(), 2);
+        }
+        watchdog.progress("beside a deque that cannot be seen");
+        const auto rung = handle.stats_snapshot().doorbells_rung;
+        const auto cpu = cpu_time();
+        std::this_thread::sleep_for(200ms);  // A span to measure: two idle shards do not keep each other awake.
+        EXPECT_LT(handle.stats_snapshot().doorbells_rung - rung, 20U);
+        EXPECT_LT(cpu_time() - cpu, 100ms);
+        EXPECT_FALSE(ran.is_set());
+        go_on.set();
         owner.get();
     }
     watchdog.progress("the first");

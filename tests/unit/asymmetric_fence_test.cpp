@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <future>
 #include <thread>
 #include <vector>
 
@@ -78,13 +79,23 @@ TEST(AsymmetricFence, AnOfferThatMeetsASeekerIsNone) {
 
 TEST(AsymmetricFence, AnOldOfferDoesNotTakeEffectInANewRound) {
     AsymmetricFence fence(Policy::Adaptive);
-    fence.offer([&] {
-        EXPECT_TRUE(fence.begin(granted));
+    std::promise<void> offered;
+    std::promise<void> may_end;
+    std::thread slow([&] {
         fence.offer([&] {
-            // The state is the one that the first offer has left, but the offer is another.
-            return false;
+            offered.set_value();
+            may_end.get_future().wait();
+            return true;
         });
-        return true;
+    });
+    offered.get_future().wait();
+    EXPECT_TRUE(fence.begin(granted));
+    fence.offer([&] {
+        // The state is the one that the first offer has left, but the offer is another.
+        may_end.set_value();
+        slow.join();
+        EXPECT_FALSE(fence.look().light());
+        return false;
     });
     EXPECT_FALSE(fence.look().light());
 }
