@@ -220,6 +220,7 @@ requires std::invocable<F&, std::size_t>
     } else {
         static_assert(!std::is_same_v<T, bool>,
                       "shards cannot write to neighbours in a std::vector<bool>: give a char");
+        static_assert(std::default_initializable<T>, "make the Tasks first, and give a std::vector of them");
         std::vector<T> values(count);
         auto store = [&values](std::size_t i, detail::TaskHeader*& child) {
             values[i] = detail::take_forked<T>(child);

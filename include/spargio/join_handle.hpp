@@ -107,7 +107,7 @@ public:
                 } else {
                     T value = ResultSlot<T>::take(ended);
                     free_block(ended, ended->link.block_bytes);
-                    return static_cast<T>(value);
+                    return static_cast<T&&>(value);
                 }
             }
         }
@@ -144,8 +144,9 @@ public:
 /// A task of any runtime may await it, any thread that is not a shard of the task's runtime may block on it. The handle
 /// is used by one thread at a time, but for request_stop(), done() and spawn_error(), which any thread may call while
 /// another is in get(), wait_for() or join(). `co_await std::move(handle)` takes the task out of the handle, and nobody
-/// may use it meanwhile. It may outlive the runtime. It owns the task's block (result and join state), never its frame:
-/// when the task ends, everything in its frame is destroyed on its shard before any joiner sees the result.
+/// may use it meanwhile. It may outlive the runtime. It owns the result and the join state, never what is in the
+/// task's frame: when the task ends, all of that is destroyed on its shard before any joiner sees the result. The three
+/// are one allocation, which is freed with the handle: to keep many results of large frames, take the values.
 ///
 /// Default constructed it is empty, as after detach(): every call but valid(), detach() and assignment throws
 /// std::logic_error.

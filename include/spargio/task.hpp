@@ -122,7 +122,7 @@ public:
         } else if constexpr (ResultSlot<T>::is_trivial) {
             T value = ResultSlot<T>::take(task_);
             end_taken(std::exchange(task_, nullptr));
-            return static_cast<T>(value);
+            return static_cast<T&&>(value);
         } else {
             destroy_frame(task_);
             return ResultSlot<T>::take(task_);
@@ -199,6 +199,8 @@ struct TaskAccess {
 /// Not thread safe: one owner. Parameters by reference must outlive the task: prefer values.
 template <class T>
 class SPARGIO_TASK_NODISCARD Task {
+    static_assert(!std::is_rvalue_reference_v<T>, "a task gives a value or an lvalue reference, not a T&&");
+
 public:
     using promise_type = detail::TaskPromise<T>;
     using value_type = T;

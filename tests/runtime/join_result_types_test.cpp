@@ -10,6 +10,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "support/backend_test.hpp"
@@ -65,6 +66,44 @@ TEST_P(JoinResultTypes, MoveOnly) {
         EXPECT_EQ(*awaited, 7);
         EXPECT_TRUE(joined.has_value());
         EXPECT_EQ(**joined, 7);
+    });
+}
+
+/// Trivially copyable, and yet not to be copied.
+struct Id {
+    explicit Id(int n) : number(n) {}
+    Id(Id&&) = default;
+    Id& operator=(Id&&) = default;
+    int number;
+};
+static_assert(std::is_trivially_copyable_v<Id> && !std::is_copy_constructible_v<Id>);
+
+TEST_P(JoinResultTypes, MoveOnlyThoughTrivial) {
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    const auto make = [](int n) -> Task<Id> { co_return Id(n); };
+    EXPECT_EQ(handle.spawn_pinned(0, make(1)).get().number, 1);
+    one.block_on([&]() -> Task<> {
+        const Id awaited = co_await make(2);
+        EXPECT_EQ(awaited.number, 2);
+        auto first = handle.spawn_pinned(0, make(3));
+        const Id joined = co_await std::move(first);
+        EXPECT_EQ(joined.number, 3);
+        auto second = handle.spawn_pinned(0, make(4));
+        const auto result = co_await second.join();
+        EXPECT_EQ(result.value().number, 4);
+        const auto in_time = co_await timeout(std::chrono::hours(1), make(5));
+        EXPECT_EQ(in_time.value().number, 5);
+        const auto fastest = co_await when_any(make(6), make(6));
+        EXPECT_EQ(std::visit([](const Id& id) { return id.number; }, fastest.value), 6);
+        const auto both = co_await when_all(make(7), make(8));
+        EXPECT_EQ(std::get<0>(both).number + std::get<1>(both).number, 15);
+        const auto forked = co_await fork_join(make(9), make(10));
+        EXPECT_EQ(std::get<0>(forked).number + std::get<1>(forked).number, 19);
+        std::vector<Task<Id>> tasks;
+        tasks.push_back(make(11));
+        const auto many = co_await spawn_many(std::move(tasks));
+        EXPECT_EQ(many.at(0).number, 11);
     });
 }
 

@@ -32,7 +32,8 @@ struct NeedsAnArgument {
     void operator()(int) const {}
 };
 struct RvalueOnly {
-    void operator()() && {}
+    std::unique_ptr<int> operator()() && { return std::move(value); }
+    std::unique_ptr<int> value;
 };
 struct Immovable {
     Immovable() = default;
@@ -49,12 +50,13 @@ static_assert(Spawnable<int (*)()> && Spawnable<int (&)()> && Spawnable<int()>);
 static_assert(Spawnable<std::function<void()>> && Spawnable<std::function<void()>&>);
 static_assert(Spawnable<const std::function<Task<>()>&>);
 static_assert(Spawnable<MoveOnly> && !Spawnable<MoveOnly&> && !Spawnable<const MoveOnly>);
+static_assert(Spawnable<RvalueOnly> && !Spawnable<RvalueOnly&> && !Spawnable<const RvalueOnly>);
 static_assert(Spawnable<decltype([]() mutable {})>);
 static_assert(Spawnable<std::reference_wrapper<Immovable>>);
 // The rest.
 static_assert(!Spawnable<void> && !Spawnable<int> && !Spawnable<int*> && !Spawnable<std::string>);
 static_assert(!Spawnable<Uncallable> && !Spawnable<NeedsAnArgument> && !Spawnable<int (*)(int)>);
-static_assert(!Spawnable<RvalueOnly> && !Spawnable<Immovable>);
+static_assert(!Spawnable<Immovable>);
 
 static_assert(std::is_same_v<SpawnValue<Task<int>>, int>);
 static_assert(std::is_void_v<SpawnValue<Task<>>>);
@@ -88,6 +90,12 @@ TEST_F(SpawnableTest, MoveOnlyCallables) {
     EXPECT_EQ(runtime().block_on(MoveOnly{std::make_unique<int>(7)}), 7);
     auto captured = std::make_unique<int>(8);
     EXPECT_EQ(runtime().block_on([value = std::move(captured)]() -> Task<int> { co_return *value; }), 8);
+}
+
+TEST_F(SpawnableTest, ACallableThatCanOnlyBeCalledOnce) {
+    EXPECT_EQ(*runtime().block_on(RvalueOnly{std::make_unique<int>(9)}), 9);
+    auto child = runtime().handle().spawn_stealable(RvalueOnly{std::make_unique<int>(10)});
+    EXPECT_EQ(*child.get(), 10);
 }
 
 TEST_F(SpawnableTest, AnLvalueCallableIsCopied) {

@@ -31,7 +31,7 @@ ForkValue<T> take_forked(TaskHeader*& child) {
         TaskHeader* ended = std::exchange(child, nullptr);
         T value = ResultSlot<T>::take(ended);
         free_block(ended, ended->link.block_bytes);
-        return static_cast<T>(value);
+        return static_cast<T&&>(value);
     } else {
         return ResultSlot<T>::take(child);
     }
