@@ -26,6 +26,7 @@ inline constexpr std::uint64_t bell_sent = 2;   // | target << 8. Comes back to 
 inline constexpr std::uint64_t wake_event = 3;  // The eventfd of shards that cannot be rung otherwise is readable.
 inline constexpr std::uint64_t probe = 4;
 inline constexpr std::uint64_t nothing = 5;  // An entry that was taken back.
+inline constexpr std::uint64_t cancel = 6;   // | the operation's address << 8. Of interest only when it failed.
 inline constexpr std::uint64_t kind_mask = 0xFF;
 }  // namespace user_data
 

@@ -205,6 +205,9 @@ void UringDriver::on_completion(const io_uring_cqe& cqe) noexcept {
         }
         break;
     }
+    case user_data::cancel:
+        operations_.on_cancel_completion(cqe);
+        break;
     default:  // liburing's own timeout, where waits have no argument for it.
         break;
     }

@@ -15,6 +15,8 @@ namespace spargio::detail {
 namespace {
 
 constexpr auto kCancelAgainAfter = std::chrono::seconds(1);
+// So often a cancellation that has missed its operation is repeated at once.
+constexpr std::uint8_t kCancelsAtOnce = 8;
 
 const char* name_of(unsigned opcode) noexcept {
     switch (opcode) {
@@ -89,7 +91,7 @@ void UringOperations::put_cancel(Operation& operation, io_uring_sqe* sqe) noexce
     sqe->fd = -1;
     sqe->addr = reinterpret_cast<std::uintptr_t>(&operation);
     sqe->flags = uring_.skip_success();
-    sqe->user_data = user_data::nothing;  // Whether it found the operation, the operation's own completion tells.
+    sqe->user_data = user_data::cancel | (std::uint64_t{reinterpret_cast<std::uintptr_t>(&operation)} << 8U);
     if (UringFaults* faults = uring_faults.load(std::memory_order_acquire)) {
         faults->on_cancel(*sqe);
     }
@@ -137,6 +139,25 @@ void UringOperations::on_completion(const io_uring_cqe& cqe) noexcept {
         operation.result = -ECANCELED;  // How a worker of the kernel's says that it was cancelled.
     }
     end_operation(operation, shard_);
+}
+
+void UringOperations::on_cancel_completion(const io_uring_cqe& cqe) noexcept {
+    if (cqe.res != -ENOENT) {
+        return;
+    }
+    // Usually it has ended, and what has its address now may be anything. Another cancelled operation may be hit twice.
+    const auto address = static_cast<std::uintptr_t>(cqe.user_data >> 8U);
+    for (Operation* operation = cancelled_.front(); operation != nullptr; operation = operation->after) {
+        if (reinterpret_cast<std::uintptr_t>(operation) != address) {
+            continue;
+        }
+        io_uring_sqe* sqe = operation->cancels_missed < kCancelsAtOnce ? uring_.next_sqe() : nullptr;
+        if (sqe != nullptr) {
+            ++operation->cancels_missed;
+            put_cancel(*operation, sqe);
+        }
+        return;
+    }
 }
 
 void UringOperations::fill() noexcept {

@@ -31,6 +31,9 @@ public:
     /// A stop that holds the operation, which has not ended: cancels it, and lets go of it, perhaps later.
     void cancel(Operation& operation) noexcept;
     void on_completion(const io_uring_cqe& cqe) noexcept;
+    /// Cancels again at once what is still there although the kernel has not found it: woken, but not served, as when
+    /// several read one pipe, it was on its way back to wait.
+    void on_cancel_completion(const io_uring_cqe& cqe) noexcept;
 
     /// Something waits for room.
     [[nodiscard]] bool waiting() const noexcept {
@@ -38,8 +41,8 @@ public:
     }
     /// Gives the ring what it has room for.
     void fill() noexcept;
-    /// Cancels once more what has not ended a second after it was cancelled: it may have been where the kernel did not
-    /// find it. A shutdown says on stderr what it waits for, each operation once.
+    /// Cancels once more what has not ended a second after it was cancelled, whatever the kernel said. A shutdown says
+    /// on stderr what it waits for, each operation once.
     void cancel_late() noexcept;
 
     /// The shutdown: cancels all that is in the ring, and ends all that is not; whatever begins from now on ends at

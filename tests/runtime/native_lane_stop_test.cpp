@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Stops and shutdowns of operations: what was asked for and did not happen costs no byte, and nothing is freed early.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -164,17 +165,52 @@ private:
 };
 
 TEST_F(NativeLaneStopTest, IsRepeatedWhenTheKernelDidNotFindTheOperation) {
-    MissedCancels faults(1);
-    const InstalledFaults installed(faults);
-    auto reading = handle_.spawn_pinned(1, read_one(lane_, pipe_.reader.get()));
-    wait_until_pending(handle_, 1);
-    reading.request_stop();
-    EXPECT_EQ(reading.get(), std::errc::operation_canceled);
-    EXPECT_EQ(faults.left(), 0);
+    // At once, and, when it has missed too often, a second later.
+    for (const int missed : {1, 8, 9}) {
+        MissedCancels faults(missed);
+        const InstalledFaults installed(faults);
+        auto reading = handle_.spawn_pinned(1, read_one(lane_, pipe_.reader.get()));
+        wait_until_pending(handle_, 1);
+        const auto before = std::chrono::steady_clock::now();
+        reading.request_stop();
+        EXPECT_EQ(reading.get(), std::errc::operation_canceled);
+        EXPECT_EQ(std::chrono::steady_clock::now() - before < std::chrono::seconds(1), missed <= 8);
+        EXPECT_EQ(faults.left(), 0);
+    }
+}
+
+/// Of several that read one pipe, one gets the byte, and the others are stopped while they are woken for nothing.
+TEST_F(NativeLaneStopTest, ReachesReadsThatAreWokenForNothing) {
+    const unsigned rounds = scaled(20'000, 2'000);
+    Random random(stress_seed() + 3);
+    std::chrono::nanoseconds longest{0};
+    for (unsigned round = 0; round < rounds; ++round) {
+        std::vector<JoinHandle<std::error_code>> readers;
+        for (int i = 0; i < 4; ++i) {
+            const auto lane = handle_.native_lane(ShardId(i / 2)).value();
+            readers.push_back(handle_.spawn_pinned(ShardId(i % 2), read_one(lane, pipe_.reader.get())));
+        }
+        spin_for(std::chrono::nanoseconds(20'000 + random.below(60'000)));
+        EXPECT_EQ(write(pipe_.writer.get(), "x", 1), 1);
+        spin_for(std::chrono::nanoseconds(random.below(20'000)));
+        const auto stopped = std::chrono::steady_clock::now();
+        int got = 0;
+        for (auto& reader : readers) {
+            reader.request_stop();
+        }
+        for (auto& reader : readers) {
+            got += reader.get() ? 0 : 1;
+        }
+        longest = std::max<std::chrono::nanoseconds>(longest, std::chrono::steady_clock::now() - stopped);
+        char byte = 0;
+        ASSERT_TRUE(got == 1 || (got == 0 && read(pipe_.reader.get(), &byte, 1) == 1)) << got;
+        watchdog_.progress("round " + std::to_string(round));
+    }
+    EXPECT_LT(longest, std::chrono::seconds(1)) << "one was found by the second look only";
 }
 
 TEST_F(NativeLaneStopTest, AShutdownNamesWhatDoesNotEndAndCancelsItAgain) {
-    MissedCancels faults(2);
+    MissedCancels faults(10);
     const InstalledFaults installed(faults);
     auto reading = handle_.spawn_pinned(1, read_one(lane_, pipe_.reader.get()));
     wait_until_pending(handle_, 1);
