@@ -110,13 +110,13 @@ std::error_code Channel::enter(CallHeader& call, bool may_wait_for_room) noexcep
     {
         const std::lock_guard lock(mutex_);
         ++calls_;
-        if (call.expired(call.entered)) {
-            count_end(CallEnd::TimedOut);
-            return BoundaryError::Timeout;
-        }
         if (server_gone_) {
             ++refused_;
             return BoundaryError::Closed;
+        }
+        if (call.expired(call.entered)) {
+            count_end(CallEnd::TimedOut);
+            return BoundaryError::Timeout;
         }
         receiver = receivers_.first;
         if (receiver == nullptr) {

@@ -78,7 +78,7 @@ private:
 };
 
 /// The calling end. Copyable, every member const, any thread and any task, of any runtime. When the last one is gone,
-/// the server still gets what is queued.
+/// the server still gets what is queued. An operation that was not begun is one of them, a call under way is not.
 ///
 /// Each call allocates one block; Req and Rep are move-constructible, and moved once into it and once out of it.
 template <class Req, class Rep>
@@ -102,7 +102,8 @@ public:
 
     /// The same for at most `limit`, clamped, for the room and the reply together; then BoundaryError::Timeout, and the
     /// server does not get the request any more. A reply that was accepted before wins. With zero or less it is Timeout
-    /// at once. In a task it costs three more pooled allocations and a deadline of its shard, no kernel timer.
+    /// at once, unless the server is gone. In a task it costs three more pooled allocations and a deadline of its
+    /// shard, no kernel timer.
     template <class Rp, class Period>
     TimedCallOperation<Req, Rep> call_with_timeout(Req request, std::chrono::duration<Rp, Period> limit) const {
         return TimedCallOperation<Req, Rep>(end_, std::move(request), detail::clamp_duration(limit));

@@ -166,6 +166,16 @@ TEST_P(BoundaryDeadline, ZeroAndLessIsATimeoutAtOnce) {
     EXPECT_EQ(server_->try_recv().error(), std::errc::operation_would_block);
 }
 
+TEST_P(BoundaryDeadline, ZeroAndLessIsClosedOnceTheServerIsGone) {
+    server_.reset();
+    for (const std::chrono::nanoseconds limit : {0ns, -1ns, 10000000ns}) {
+        EXPECT_EQ(client_.call_with_timeout(1, limit).get().error(), BoundaryError::Closed);
+        auto calling = call_within(limit);
+        EXPECT_EQ(calling.get().error(), BoundaryError::Closed);
+    }
+    EXPECT_EQ(client_.stats().timed_out, 0U);
+}
+
 TEST_P(BoundaryDeadline, AnEndlessLimitIsFarAway) {
     auto forever = call_within(std::chrono::nanoseconds::max());
     EXPECT_GT(server_->try_recv()->deadline(), clock_.now() + 24h * 365 * 100);

@@ -208,6 +208,35 @@ TEST_P(BoundaryErrors, ReceiversGetWhatIsQueuedAndThenClosed) {
     EXPECT_EQ(server.try_recv().error(), BoundaryError::Closed);
 }
 
+// A server that looks for more before it answers does not wait for the caller who waits for it.
+TEST_P(BoundaryErrors, ACallUnderWayIsNoClient) {
+    auto one = runtime(1);
+    for (const bool timed : {false, true}) {
+        auto [client, server] = channel<int, int>(1);
+        std::optional<IntClient> last = std::move(client);
+        std::optional<std::thread> thread;
+        std::optional<JoinHandle<int>> task;
+        if (timed) {
+            thread.emplace(
+                [operation = last->call_with_timeout(1, 1h)]() mutable { EXPECT_EQ(operation.get().value(), 2); });
+        } else {
+            thread.emplace([operation = last->call(1)]() mutable { EXPECT_EQ(operation.get().value(), 2); });
+        }
+        auto first = server.recv().get().value();
+        task = one.handle().spawn_pinned(0, [operation = last->call(2)]() mutable -> Task<int> {
+            const auto reply = co_await operation;
+            co_return reply.value();
+        });
+        auto second = server.recv().get().value();
+        last.reset();
+        EXPECT_EQ(server.recv().get().error(), BoundaryError::Closed);
+        EXPECT_TRUE(first.respond(2).has_value());
+        EXPECT_TRUE(second.respond(4).has_value());
+        thread->join();
+        EXPECT_EQ(task->get(), 4);
+    }
+}
+
 TEST_P(BoundaryErrors, ThoseWhoWaitToReceiveGetClosedWhenTheLastClientGoes) {
     auto one = runtime(1);
     auto [client, server] = channel<int, int>(1);
@@ -285,6 +314,9 @@ TEST(BoundaryDeathTest, MisuseIsACheckedFailure) {
     EXPECT_EQ(ticket.get().value(), 2);
     EXPECT_DEATH(static_cast<void>(ticket.get()), "used after it was moved from, or its reply was got already");
     EXPECT_DEATH(static_cast<void>(ticket.operator co_await()), "its reply was got already");
+    auto call = client.call_with_timeout(1, -1s);
+    EXPECT_EQ(call.get().error(), BoundaryError::Timeout);
+    EXPECT_DEATH(static_cast<void>(call.get()), "or its call a second time");
     const auto moved_client = std::move(client);
     EXPECT_DEATH(static_cast<void>(client.try_call(1)), "Client was used after it was moved from");  // NOLINT
     const auto moved_server = std::move(server);

@@ -169,8 +169,10 @@ TEST_F(NativeLaneStopTest, IsRepeatedWhenTheKernelDidNotFindTheOperation) {
     for (const int missed : {1, 8, 9}) {
         MissedCancels faults(missed);
         const InstalledFaults installed(faults);
-        auto reading = handle_.spawn_pinned(1, read_one(lane_, pipe_.reader.get()));
-        wait_until_pending(handle_, 1);
+        const Runtime two = builder(2).build();  // The fixture's outlives the faults.
+        const auto handle = two.handle();
+        auto reading = handle.spawn_pinned(1, read_one(handle.native_lane(0).value(), pipe_.reader.get()));
+        wait_until_pending(handle, 1);
         const auto before = std::chrono::steady_clock::now();
         reading.request_stop();
         EXPECT_EQ(reading.get(), std::errc::operation_canceled);

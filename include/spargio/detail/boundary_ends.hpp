@@ -30,9 +30,13 @@ public:
     ~ClientEnd();
 
     [[nodiscard]] Channel& operator*() const noexcept {
-        SPARGIO_CHECK(channel_ != nullptr, "a boundary::Client was used after it was moved from");
+        SPARGIO_CHECK(channel_ != nullptr,
+                      "a boundary::Client was used after it was moved from, or its call a second time");
         return *channel_;
     }
+
+    /// A call that has begun is no client.
+    void leave() noexcept { *this = ClientEnd(nullptr); }
 
 private:
     Channel* channel_;

@@ -91,6 +91,7 @@ public:
             return false;
         }
         call_ = std::move(*begun);
+        client_.leave();
         wait_.call = call_.get();
         return call_suspend(wait_, root);
     }
@@ -160,9 +161,10 @@ Task<Result<Rep>> await_call_within(ClientEnd client, Req request, std::chrono::
 
 /// On a thread.
 template <class Req, class Rep>
-[[nodiscard]] Result<Rep> block_on_new_call(Channel& channel, Req&& request, clock::time_point deadline) {
+[[nodiscard]] Result<Rep> block_on_new_call(ClientEnd& client, Req&& request, clock::time_point deadline) {
     refuse_on_any_shard();
-    auto begun = begin_call<Req, Rep>(channel, std::move(request), deadline, true);
+    auto begun = begin_call<Req, Rep>(*client, std::move(request), deadline, true);
+    client.leave();
     if (!begun.has_value()) {
         return begun.error();
     }
@@ -305,7 +307,7 @@ public:
     }
     /// Blocks the thread. Throws std::logic_error on a shard thread, of whichever runtime.
     [[nodiscard]] Result<Rep> get() {
-        return detail::block_on_new_call<Req, Rep>(*client_, std::move(request_), detail::CallHeader::no_deadline);
+        return detail::block_on_new_call<Req, Rep>(client_, std::move(request_), detail::CallHeader::no_deadline);
     }
 
 private:
@@ -325,7 +327,7 @@ public:
         return std::move(task).operator co_await();
     }
     [[nodiscard]] Result<Rep> get() {
-        return detail::block_on_new_call<Req, Rep>(*client_, std::move(request_), detail::deadline_in(limit_));
+        return detail::block_on_new_call<Req, Rep>(client_, std::move(request_), detail::deadline_in(limit_));
     }
 
 private:
