@@ -80,8 +80,9 @@ void Shard::begin_search() noexcept {
 
 /// Whether what `other` has put into its deque, and taken from it, can be seen here. This shard seeks, or it is a hint.
 bool Shard::sees_deque(const Shard& other) const noexcept {
-    return sees_all_deques_ || &other == this || other.deque.acknowledged() >= awaited_ ||
-           other.attention.load(std::memory_order_seq_cst) == Attention::Search;
+    // In this order: who has searched, and works again, has acknowledged before, if it has touched its deque.
+    return sees_all_deques_ || &other == this || other.attention.load(std::memory_order_seq_cst) == Attention::Search ||
+           other.deque.acknowledged() >= awaited_;
 }
 
 bool Shard::something_to_steal_at(const Shard& victim) const noexcept {
@@ -101,10 +102,10 @@ bool Shard::something_to_steal() const noexcept {
 void Shard::spare_fences() noexcept {
     fenced_pushes_ = deque.fenced_pushes();
     const auto now = clock::now();
-    if (now - looked_who_searches_ < kQuiet || core->parked.load(std::memory_order_relaxed) != 0) {
+    if (now - searches_read_at_ < kQuiet || core->parked.load(std::memory_order_relaxed) != 0) {
         return;
     }
-    looked_who_searches_ = now;
+    searches_read_at_ = now;
     std::uint64_t sum = 0;
     for (const auto& shard : core->shards) {
         sum += shard->searches.get();

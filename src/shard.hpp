@@ -205,7 +205,7 @@ private:
     std::uint64_t awaited_ = 0;         // What an owner must have acknowledged.
     std::uint64_t fenced_pushes_ = 0;   // At the last look whether fences can be left out.
     std::uint64_t searches_ = 0;        // Of all shards, and when that was looked at.
-    clock::time_point looked_who_searches_{};
+    clock::time_point searches_read_at_{};
     AdaptiveSpin spin_;
     RandomSource random_;
 };

@@ -77,7 +77,7 @@ public:
     /// Runs a plain callable on a bounded pool of threads outside the shards: for calls that block. Full queue:
     /// RuntimeError::Overloaded; no thread to be had: ThreadSpawn. Joining it is joining a task.
     template <detail::SpawnableCallable F>
-    requires(!detail::is_task<std::invoke_result_t<std::decay_t<F>&>>)
+    requires(!detail::is_task<std::invoke_result_t<detail::Called<std::decay_t<F>>>>)
         JoinHandle<SpawnValue<F>> spawn_blocking(F&& callable)
     const {
         auto task = detail::make_task(std::forward<F>(callable));

@@ -27,10 +27,10 @@ Task<> run_group_child(GroupState* group, F spawnable) {
     try {
         if constexpr (is_task<F>) {
             static_cast<void>(co_await std::move(spawnable));
-        } else if constexpr (is_task<std::invoke_result_t<F&>>) {
-            static_cast<void>(co_await spawnable());
+        } else if constexpr (is_task<std::invoke_result_t<Called<F>>>) {
+            static_cast<void>(co_await static_cast<Called<F>>(spawnable)());
         } else {
-            static_cast<void>(spawnable());
+            static_cast<void>(static_cast<Called<F>>(spawnable)());
         }
     } catch (...) {
         group->fail(std::current_exception());

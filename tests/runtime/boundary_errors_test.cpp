@@ -215,7 +215,7 @@ TEST_P(BoundaryErrors, ACallUnderWayIsNoClient) {
         auto [client, server] = channel<int, int>(1);
         std::optional<IntClient> last = std::move(client);
         std::optional<std::thread> thread;
-        std::optional<JoinHandle<int>> task;
+        JoinHandle<int> task;
         if (timed) {
             thread.emplace(
                 [operation = last->call_with_timeout(1, 1h)]() mutable { EXPECT_EQ(operation.get().value(), 2); });
@@ -223,17 +223,24 @@ TEST_P(BoundaryErrors, ACallUnderWayIsNoClient) {
             thread.emplace([operation = last->call(1)]() mutable { EXPECT_EQ(operation.get().value(), 2); });
         }
         auto first = server.recv().get().value();
-        task = one.handle().spawn_pinned(0, [operation = last->call(2)]() mutable -> Task<int> {
-            const auto reply = co_await operation;
-            co_return reply.value();
-        });
+        if (timed) {
+            task = one.handle().spawn_pinned(0, [operation = last->call_with_timeout(2, 1h)]() mutable -> Task<int> {
+                const auto reply = co_await operation;
+                co_return reply.value();
+            });
+        } else {
+            task = one.handle().spawn_pinned(0, [operation = last->call(2)]() mutable -> Task<int> {
+                const auto reply = co_await operation;
+                co_return reply.value();
+            });
+        }
         auto second = server.recv().get().value();
         last.reset();
         EXPECT_EQ(server.recv().get().error(), BoundaryError::Closed);
         EXPECT_TRUE(first.respond(2).has_value());
         EXPECT_TRUE(second.respond(4).has_value());
         thread->join();
-        EXPECT_EQ(task->get(), 4);
+        EXPECT_EQ(task.get(), 4);
     }
 }
 
@@ -317,6 +324,9 @@ TEST(BoundaryDeathTest, MisuseIsACheckedFailure) {
     auto call = client.call_with_timeout(1, -1s);
     EXPECT_EQ(call.get().error(), BoundaryError::Timeout);
     EXPECT_DEATH(static_cast<void>(call.get()), "or its call a second time");
+    auto other_call = client.call(1);
+    static_cast<void>(other_call.operator co_await());
+    EXPECT_DEATH(static_cast<void>(other_call.get()), "or its call a second time");
     const auto moved_client = std::move(client);
     EXPECT_DEATH(static_cast<void>(client.try_call(1)), "Client was used after it was moved from");  // NOLINT
     const auto moved_server = std::move(server);

@@ -2,6 +2,7 @@
 // Tests of Spawnable: which types it accepts, what value they give, how long a callable lives.
 #include "spargio/spawnable.hpp"
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "small_runtime.hpp"
+#include "spargio/task_group.hpp"
 #include "spargio/this_task.hpp"
 
 namespace spargio {
@@ -96,6 +98,19 @@ TEST_F(SpawnableTest, ACallableThatCanOnlyBeCalledOnce) {
     EXPECT_EQ(*runtime().block_on(RvalueOnly{std::make_unique<int>(9)}), 9);
     auto child = runtime().handle().spawn_stealable(RvalueOnly{std::make_unique<int>(10)});
     EXPECT_EQ(*child.get(), 10);
+    auto job = runtime().handle().spawn_blocking(RvalueOnly{std::make_unique<int>(11)});
+    EXPECT_EQ(*job.get(), 11);
+    std::atomic<int> calls = 0;
+    struct Counts {
+        void operator()() && { ++*calls; }
+        std::atomic<int>* calls;
+    };
+    const auto body = [&calls](TaskGroup& group) -> Task<> {
+        group.spawn(TaskPlacement::stealable(), Counts{&calls});
+        co_return;
+    };
+    runtime().block_on(with_group(body));
+    EXPECT_EQ(calls, 1);
 }
 
 TEST_F(SpawnableTest, AnLvalueCallableIsCopied) {

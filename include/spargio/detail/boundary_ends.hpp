@@ -36,7 +36,7 @@ public:
     }
 
     /// A call that has begun is no client.
-    void leave() noexcept { *this = ClientEnd(nullptr); }
+    void drop() noexcept { *this = ClientEnd(nullptr); }
 
 private:
     Channel* channel_;

@@ -91,7 +91,7 @@ public:
             return false;
         }
         call_ = std::move(*begun);
-        client_.leave();
+        client_.drop();
         wait_.call = call_.get();
         return call_suspend(wait_, root);
     }
@@ -164,7 +164,7 @@ template <class Req, class Rep>
 [[nodiscard]] Result<Rep> block_on_new_call(ClientEnd& client, Req&& request, clock::time_point deadline) {
     refuse_on_any_shard();
     auto begun = begin_call<Req, Rep>(*client, std::move(request), deadline, true);
-    client.leave();
+    client.drop();
     if (!begun.has_value()) {
         return begun.error();
     }
