@@ -69,11 +69,11 @@ TEST_F(AsioCall, TheHandlerRunsOnItsExecutorAndNeverInside) {
     async_call(client, 1, on_io(answered));
     std::thread([&] { ASSERT_TRUE(server.recv().get()->respond(5)); }).join();
     EXPECT_EQ(answered.calls, 0);
+    Outcome late;
+    async_call_with_timeout(client, 1, 0ms, on_io(late));
     { const auto gone = std::move(server); }
     Outcome refused;
     async_call(client, 1, on_io(refused));
-    Outcome late;
-    async_call_with_timeout(client, 1, 0ms, on_io(late));
     EXPECT_EQ(refused.calls, 0);
     EXPECT_EQ(late.calls, 0);
     io_.run();

@@ -133,7 +133,7 @@ TEST(AdaptiveSpin, EndsWithWhatIsOverAndCountsIt) {
     EXPECT_EQ(spin.budget(), std::chrono::hours(1)) << "what came is a reward all the same";
 }
 
-TEST(AdaptiveSpin, AMissTakesTheWholeBudget) {
+TEST(AdaptiveSpinTimings, AMissTakesTheWholeBudget) {
     // Where others want the CPU, it may be lost in between, which ends the spinning: then once more.
     for (int attempt = 0; attempt < 1000; ++attempt) {
         AdaptiveSpin spin(microseconds(200));
