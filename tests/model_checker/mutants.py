@@ -14,7 +14,7 @@ class Mutant:
     name: str
     edits: list  # Pairs: the text, and what takes its place.
     equal: str = ""  # Why it cannot be caught: the mistake is none, or the checker's memory is stricter than C++20.
-    longer: str = ""  # The longer scenario that catches it; the others are run for each.
+    longer: str = ""  # The longer scenario that catches it, run instead of the short ones.
 
 
 def order(file, name, line, old, new, equal=""):

@@ -25,7 +25,7 @@ TEST(SeccompMembarrier, TheRuntimeWorksWithoutItAndSaysSo) {
     EXPECT_EQ(do_some_of_everything(runtime), everything);
     const StalledShard other(handle, 1);
     auto light = handle.spawn_pinned(0, []() -> Task<bool> {
-        EXPECT_EQ(co_await forked_fib(22), 17711U);
+        EXPECT_EQ(co_await fib(22), 17711U);
         co_return fences_are_light();
     });
     EXPECT_FALSE(light.get());

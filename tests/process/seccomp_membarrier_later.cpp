@@ -57,7 +57,7 @@ TEST(SeccompMembarrierLater, NothingIsLost) {
             // Its deque can be seen again, beside a shard whose cannot.
             const auto stolen = handle.stats_snapshot().stealable_stolen;
             while (handle.stats_snapshot().stealable_stolen == stolen) {
-                EXPECT_EQ(co_await forked_fib(18), 2584U);
+                EXPECT_EQ(co_await fib(18), 2584U);
             }
         });
         pushed.wait();
@@ -83,7 +83,7 @@ TEST(SeccompMembarrierLater, NothingIsLost) {
     const auto stolen = handle.stats_snapshot().stealable_stolen;
     // Thieves go without the barrier: else the watchdog ends this.
     for (unsigned round = 0; round < scaled(50, 5) || handle.stats_snapshot().stealable_stolen == stolen; ++round) {
-        EXPECT_EQ(handle.spawn_stealable(forked_fib(18)).get(), 2584U);
+        EXPECT_EQ(handle.spawn_stealable(fib(18)).get(), 2584U);
         if (round < scaled(50, 5)) {
             watchdog.progress("a tree");
         }
@@ -99,7 +99,7 @@ TEST(SeccompMembarrierLater, TheNextRuntimeWorksToo) {
     const auto handle = runtime.handle();
     const NoLateWakes all_woken(handle);
     for (unsigned round = 0; round < scaled(50, 5); ++round) {
-        EXPECT_EQ(handle.spawn_stealable(forked_fib(18)).get(), 2584U);
+        EXPECT_EQ(handle.spawn_stealable(fib(18)).get(), 2584U);
         watchdog.progress("a tree");
     }
     EXPECT_EQ(do_some_of_everything(runtime), everything);

@@ -61,7 +61,7 @@ TEST_P(LightFences, TreesComeOutRightWhileTheyComeAndGo) {
     const auto handle = three.handle();
     const NoLateWakes all_woken(handle);
     for (unsigned round = 0; round < scaled(30, 3); ++round) {
-        auto tree = handle.spawn_stealable(forked_fib(20));
+        auto tree = handle.spawn_stealable(fib(20));
         // Something for the others to run into, and to sleep after.
         finish_step(handle, static_cast<ShardId>(round % 3));
         EXPECT_EQ(tree.get(), 6765U);

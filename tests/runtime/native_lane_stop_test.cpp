@@ -164,7 +164,7 @@ private:
     std::atomic<int> left_;
 };
 
-TEST_F(NativeLaneStopTest, IsRepeatedWhenTheKernelDidNotFindTheOperation) {
+TEST_F(NativeLaneStopTest, LatencyWhenTheKernelDidNotFindTheOperation) {
     // At once, and, when it has missed too often, a second later.
     for (const int missed : {1, 8, 9}) {
         MissedCancels faults(missed);
@@ -182,7 +182,7 @@ TEST_F(NativeLaneStopTest, IsRepeatedWhenTheKernelDidNotFindTheOperation) {
 }
 
 /// Of several that read one pipe, one gets the byte, and the others are stopped while they are woken for nothing.
-TEST_F(NativeLaneStopTest, ReachesReadsThatAreWokenForNothing) {
+TEST_F(NativeLaneStopTest, LatencyOfReadsThatAreWokenForNothing) {
     const unsigned rounds = scaled(20'000, 2'000);
     Random random(stress_seed() + 3);
     std::chrono::nanoseconds longest{0};
