@@ -214,7 +214,7 @@ void offered_meanwhile() {
     run(owner, thief);
     world.finish();
 }
-const Scenario offered("fence: offered while a thief begins and ends", holds, offered_meanwhile);
+const Scenario offered("longer fence: offered while a thief begins and ends", holds, offered_meanwhile);
 
 /// Another owner offers, so that the one who pops learns of it, and of what was stolen before, by the word alone.
 void offered_by_another() {
@@ -226,7 +226,7 @@ void offered_by_another() {
     run(owner, thief, other_owner);
     world.finish();
 }
-const Scenario another("fence: another owner offers", holds, offered_by_another);
+const Scenario another("longer fence: another owner offers", holds, offered_by_another);
 
 void two_offers() {
     World world(false);
@@ -310,7 +310,7 @@ void refused_both() {
     run(owner, thief);
     world.finish();
 }
-const Scenario both("fence: the barrier is refused to both", holds, refused_both, 4);
+const Scenario both("longer fence: the barrier is refused to both", holds, refused_both, 4);
 
 /// The barrier is refused to the one, and granted to the other.
 void refused_once() {

@@ -14,7 +14,6 @@ class Mutant:
     name: str
     edits: list  # Pairs: the text, and what takes its place.
     equal: str = ""  # Why it cannot be caught: the mistake is none, or the checker's memory is stricter than C++20.
-    longer: str = ""  # The longer scenario that catches it, run instead of the short ones.
 
 
 def order(file, name, line, old, new, equal=""):
@@ -171,8 +170,7 @@ MUTANTS = [
                                            ("nobody_seeks() ? word + 1 : word + 3", "nobody_seeks() ? word : word + 2")]),
 
     Mutant(FENCE, "states do not count", [(BEGIN_PASSED, BEGIN_PASSED.replace("word + 1", "kSymmetric")),
-                                          ("nobody_seeks() ? word + 1 : word + 3", "nobody_seeks() ? kLight : kSymmetric")],
-           longer="longer fence: two owners offer, a thief"),
+                                          ("nobody_seeks() ? word + 1 : word + 3", "nobody_seeks() ? kLight : kSymmetric")]),
 
     # The inbox, and the park word.
     order(INBOX, "insert: released", INSERT, SC, REL),
