@@ -26,13 +26,16 @@ if(TARGET tree_digest)
                              $<TARGET_FILE:tree_digest> ${backend})
     endforeach()
 
-    # Only from inside can the queue be made so short that it is full most of the time, or a file change between steps.
-    foreach(part IN ITEMS overload hash)
+    # Only from inside can the queue be made so short that it is full, a file change between steps, or a read come short.
+    foreach(part IN ITEMS overload hash short_read)
         spargio_example(tree_digest_${part}_test tests/tree_digest_${part}_test.cpp)
         target_include_directories(tree_digest_${part}_test PRIVATE tree_digest)
         target_link_libraries(tree_digest_${part}_test PRIVATE tree_digest_parts)
         spargio_example_test(tree_digest.${part} tree_digest_${part}_test)
     endforeach()
+    # The library's seam for faults of the ring.
+    target_include_directories(tree_digest_short_read_test PRIVATE "${PROJECT_SOURCE_DIR}/src")
+    target_link_libraries(tree_digest_short_read_test PRIVATE Liburing::liburing)
 endif()
 
 find_package(Python3 QUIET COMPONENTS Interpreter)

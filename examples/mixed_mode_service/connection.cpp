@@ -3,6 +3,7 @@
 #include "connection.hpp"
 
 #include <array>
+#include <exception>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -19,16 +20,16 @@
 
 #include <spargio/asio.hpp>
 
+#include <poll.h>
+
 namespace mixed_mode_service {
 namespace {
 
 using namespace std::chrono_literals;
 
 constexpr std::size_t read_ahead_bytes = 64 * 1024;
-/// A client that has closed its end may still want the answers, as `nc` does at the end of its input, or may be gone,
-/// which looks the same from here.
-constexpr auto patience = 1s;
 constexpr auto goodbye = 1s;
+constexpr auto watch_pause = 100ms;
 
 /// Errors as values.
 constexpr auto awaited = asio::experimental::as_tuple(asio::use_awaitable_t<Connection::Strand>());
@@ -45,11 +46,11 @@ Connection::Connection(Socket socket, Client client, std::chrono::milliseconds t
 
 void Connection::drain() {
     asio::post(socket_.get_executor(), [self = shared_from_this()] {
-        self->drains_ = true;
         self->input_ended_ = true;
         self->stop_reading_.emit(asio::cancellation_type::terminal);
         self->input_.cancel();
         self->room_.cancel();
+        self->begin_watch();
     });
 }
 
@@ -74,11 +75,22 @@ void Connection::close_here() {
 
 Connection::Done Connection::run() {
     const auto self = shared_from_this();
-    auto reading = [self]() -> Done { co_await self->read_ahead(); };
-    asio::co_spawn(socket_.get_executor(), std::move(reading), asio::detached);
-    co_await answer_lines();
-    if (!is_lost_) {
-        co_await say_goodbye();
+    // Without memory this client is let go, and no other.
+    auto reading = [self]() -> Done {
+        try {
+            co_await self->read_ahead();
+        } catch (const std::exception&) {
+            self->lose_client();
+        }
+    };
+    try {
+        asio::co_spawn(socket_.get_executor(), std::move(reading), asio::detached);
+        co_await answer_lines();
+        if (!is_lost_) {
+            co_await say_goodbye();
+        }
+    } catch (const std::exception&) {
+        is_lost_ = true;
     }
     close_here();
 }
@@ -87,6 +99,7 @@ Connection::Done Connection::read_ahead() {
     std::array<char, 16 * 1024> chunk{};
     while (!input_ended_) {
         if (lines_.size() >= read_ahead_bytes) {
+            begin_watch();
             co_await room_.async_wait(awaited);
             continue;
         }
@@ -94,25 +107,51 @@ Connection::Done Connection::read_ahead() {
             asio::buffer(chunk), asio::bind_cancellation_slot(stop_reading_.slot(), awaited));
         lines_.add(std::string_view(chunk.data(), count));
         input_.cancel();
-        if (input_ended_) {
-            break;
-        }
         if (error == asio::error::eof) {
+            client_ended_ = true;  // Also when a drain has come first.
             input_ended_ = true;
-            patience_.expires_after(patience);
-            const auto [interrupted] = co_await patience_.async_wait(awaited);
-            if (!interrupted) {
-                lose_client();
-            }
-        } else if (error) {
+            begin_watch();
+        } else if (error && !input_ended_) {
             lose_client();
         }
     }
 }
 
+void Connection::begin_watch() {
+    if (std::exchange(is_watched_, true)) {
+        return;
+    }
+    try {
+        auto watching = [self = shared_from_this()]() -> Done { co_await self->watch(); };
+        asio::co_spawn(socket_.get_executor(), std::move(watching), asio::detached);
+    } catch (const std::exception&) {
+        // Without memory: a client that is gone is then noticed when it is answered.
+    }
+}
+
+/// While nothing is read, a client that is gone shows by a reset. One that has closed its end may be gone, too, or may
+/// wait for its answers, as `nc -N` does: that shows only when something is sent to it. So its question goes on, and
+/// the answer of one that is gone brings the reset.
+Connection::Done Connection::watch() {
+    while (socket_.is_open() && !says_goodbye_) {
+        const auto [closed] = co_await socket_.async_wait(Socket::wait_error, awaited);
+        if (closed || says_goodbye_) {
+            co_return;
+        }
+        pollfd state{.fd = socket_.native_handle(), .events = 0, .revents = 0};
+        if (::poll(&state, 1, 0) > 0) {
+            lose_client();
+            co_return;
+        }
+        // A byte out of band, which ends each wait until all before it has been read.
+        patience_.expires_after(watch_pause);
+        co_await patience_.async_wait(awaited);
+    }
+}
+
 Connection::Done Connection::answer_lines() {
     while (!is_lost_) {
-        auto line = lines_.next(input_ended_ && !drains_);
+        auto line = lines_.next(client_ended_);
         room_.cancel();  // Without a line, too: what is skipped of one that is too long makes room.
         if (!line) {
             if (input_ended_) {
@@ -157,6 +196,7 @@ asio::awaitable<Answer, Connection::Strand> Connection::answer(Question question
 
 /// To close a socket with bytes unread would take the last answers back. So the client closes first, or has had time.
 Connection::Done Connection::say_goodbye() {
+    says_goodbye_ = true;  // With both ends closed, the socket looks as after a reset.
     input_ended_ = true;
     stop_reading_.emit(asio::cancellation_type::terminal);
     std::error_code failed;

@@ -43,6 +43,8 @@ private:
     Done read_ahead();
     Done answer_lines();
     Done say_goodbye();
+    void begin_watch();
+    Done watch();
     asio::awaitable<Answer, Strand> answer(Question question);
     void lose_client();
     void close_here();
@@ -53,11 +55,13 @@ private:
     Lines lines_;
     Timer input_;     // Cancelled when there is more to answer, or no more will come.
     Timer room_;      // Cancelled when there is room to read.
-    Timer patience_;  // With a client that has closed its end.
+    Timer patience_;  // While the connection ends; and with a byte out of band that nobody reads.
     asio::cancellation_signal stop_reading_;
     asio::cancellation_signal stop_call_;
-    bool input_ended_ = false;
-    bool drains_ = false;
+    bool input_ended_ = false;   // Nothing more is read,
+    bool client_ended_ = false;  // and all has been: the last line is whole, also without its end.
+    bool is_watched_ = false;
+    bool says_goodbye_ = false;
     bool is_lost_ = false;
 };
 

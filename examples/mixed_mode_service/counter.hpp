@@ -23,6 +23,7 @@ public:
     }
 
     void add(std::span<const std::byte> chunk) {
+        bytes_ += chunk.size();
         if (word_.empty()) {
             count_ += chunk.size();
             return;
@@ -37,6 +38,8 @@ public:
     }
 
     [[nodiscard]] std::uint64_t count() const { return count_; }
+    /// All that were looked at.
+    [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
 
 private:
     /// How much of the word, less than `limit` of it before, is matched after one more byte.
@@ -51,6 +54,7 @@ private:
     std::vector<std::size_t> shorter_;  // [i]: the longest proper prefix that word[0..i] ends with
     std::size_t matched_ = 0;
     std::uint64_t count_ = 0;
+    std::uint64_t bytes_ = 0;
 };
 
 }  // namespace mixed_mode_service

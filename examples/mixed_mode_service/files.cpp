@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT
-// open(2), fstat(2) and read(2).
+// stat(2), open(2), poll(2) and read(2).
 #include "files.hpp"
 
 #include <cerrno>
 #include <system_error>
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 namespace mixed_mode_service {
 namespace {
 
 constexpr long nanoseconds_in_second = 1'000'000'000;
-constexpr int wait_milliseconds = 20;
 
 std::error_code last_error() {
     return {errno, std::system_category()};
@@ -22,6 +23,21 @@ std::error_code last_error() {
 
 bool same_time(const timespec& a, const timespec& b) {
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+spargio::Result<void> check_kind(const struct stat& status) {
+    if (S_ISDIR(status.st_mode)) {
+        return std::make_error_code(std::errc::is_a_directory);
+    }
+    if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode)) {
+        return std::make_error_code(std::errc::operation_not_supported);
+    }
+    return {};
+}
+
+bool has_name(int pipe) {
+    struct statfs system {};
+    return ::fstatfs(pipe, &system) == 0 && system.f_type != PIPEFS_MAGIC;
 }
 
 }  // namespace
@@ -41,15 +57,22 @@ bool FileVersion::is_settled() const {
 }
 
 spargio::Result<File> File::open(const std::string& path) {
-    File file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+    // A look before: to open a device may set it going, a watchdog for instance.
     struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) {
+        return last_error();
+    }
+    if (const auto kind = check_kind(status); !kind) {
+        return kind.error();
+    }
+    File file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
     if (file.descriptor_ < 0 || ::fstat(file.descriptor_, &status) != 0) {
         return last_error();
     }
-    if (S_ISDIR(status.st_mode)) {
-        return std::make_error_code(std::errc::is_a_directory);
+    if (const auto kind = check_kind(status); !kind) {
+        return kind.error();
     }
-    if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode)) {
+    if (S_ISFIFO(status.st_mode) && !has_name(file.descriptor_)) {
         return std::make_error_code(std::errc::operation_not_supported);
     }
     file.version_ = file.current_version();
@@ -74,11 +97,12 @@ std::optional<FileVersion> File::current_version() const {
                        .changed = status.st_ctim};
 }
 
-spargio::Result<std::optional<std::size_t>> File::read_blocking(std::span<std::byte> into) {
-    pollfd waits{.fd = descriptor_, .events = POLLIN, .revents = 0};
-    if (::poll(&waits, 1, wait_milliseconds) == 0) {
-        return std::optional<std::size_t>();
-    }
+bool File::has_input() const {
+    pollfd state{.fd = descriptor_, .events = POLLIN, .revents = 0};
+    return ::poll(&state, 1, 0) > 0;
+}
+
+spargio::Result<std::optional<std::size_t>> File::read(std::span<std::byte> into) {
     const auto count = ::read(descriptor_, into.data(), into.size());
     if (count >= 0) {
         return std::optional(static_cast<std::size_t>(count));

@@ -31,7 +31,8 @@ struct FileVersion {
 
 class File {
 public:
-    /// A regular file or a pipe with a name; never waits for a writer. May wait for a disk.
+    /// A regular file or a pipe with a name; never waits for a writer. May wait for a disk. Not a pipe without a name:
+    /// by /proc/self/fd a client would take what is meant for this program, its signals among it.
     [[nodiscard]] static spargio::Result<File> open(const std::string& path);
 
     File(File&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)), version_(other.version_) {}
@@ -44,8 +45,11 @@ public:
     /// Of now.
     [[nodiscard]] std::optional<FileVersion> current_version() const;
 
-    /// Waits for bytes for some milliseconds; nothing if none came. 0: the end.
-    [[nodiscard]] spargio::Result<std::optional<std::size_t>> read_blocking(std::span<std::byte> into);
+    /// A read would bring bytes or the end at once, but for a disk. Not so while nobody has opened the pipe for writing
+    /// yet, although a read would say that it has ended. Never waits.
+    [[nodiscard]] bool has_input() const;
+    /// Nothing if a pipe is empty. 0: the end. May wait for a disk.
+    [[nodiscard]] spargio::Result<std::optional<std::size_t>> read(std::span<std::byte> into);
 
 private:
     explicit File(int descriptor) noexcept : descriptor_(descriptor) {}

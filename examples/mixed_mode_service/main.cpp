@@ -24,7 +24,8 @@ constexpr int trouble = 2;
 spargio::Runtime build_runtime(const Options& options) {
     spargio::RuntimeBuilder builder;
     builder.backend(options.backend);
-    // A job for each file in progress, so that none is refused.
+    // A job for each file in progress, so that none is refused. They share a few threads, four for each CPU: so a job
+    // is short and waits for no client; see count_on_threads() in work.cpp.
     builder.blocking_queue_capacity(options.capacity * files_at_a_time);
     if (options.shards) {
         builder.shards(*options.shards);

@@ -20,7 +20,7 @@ const char* const usage =
     "  FIND word path     how often the word is in the file, without overlaps\n"
     "  QUIT               closes the connection when all before is answered\n"
     "\n"
-    "The answer is a number, or ERR and a reason, BUSY (too many requests in progress) or TIMEOUT.\n"
+    "The answer is a number, or ERR and a reason, BUSY (too many requests in progress, or connections) or TIMEOUT.\n"
     "\n"
     "  --port N           listen on this port; 0: one that is free, named on standard output\n"
     "  --address TEXT     listen on this address (default: 127.0.0.1)\n"

@@ -3,18 +3,24 @@
 #include "service.hpp"
 
 #include <csignal>
+#include <cstddef>
 #include <exception>
+#include <limits>
 #include <sstream>
 #include <system_error>
 #include <utility>
 
 #include <asio/awaitable.hpp>
 #include <asio/bind_executor.hpp>
+#include <asio/buffer.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/experimental/as_tuple.hpp>
 #include <asio/ip/address.hpp>
+#include <asio/socket_base.hpp>
 #include <asio/use_awaitable.hpp>
+
+#include <sys/resource.h>
 
 namespace mixed_mode_service {
 namespace {
@@ -24,11 +30,21 @@ using asio::ip::tcp;
 
 constexpr auto awaited = asio::experimental::as_tuple(asio::use_awaitable_t<Connection::Strand>());
 
+/// Half of the descriptors that this process may have: the other half is for the files.
+std::size_t half_of_the_descriptors() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return std::numeric_limits<std::size_t>::max();
+    }
+    return limit.rlim_cur / 2;
+}
+
 }  // namespace
 
 Service::Service(asio::thread_pool& pool, const Options& options, Client client)
     : pool_(pool),
       timeout_(options.timeout),
+      most_connections_(half_of_the_descriptors()),
       client_(std::move(client)),
       strand_(asio::make_strand(pool.get_executor())),
       acceptor_(strand_, tcp::endpoint(asio::ip::make_address(options.address), options.port.value_or(0))),
@@ -51,7 +67,15 @@ Service::Done Service::accept() {
         // Each connection has a strand of its own.
         auto [error, socket] = co_await acceptor_.async_accept(asio::make_strand(pool_.get_executor()), awaited);
         if (!error && !stops_) {
-            serve(std::move(socket));
+            if (live_ >= most_connections_) {
+                turn_away(std::move(socket));
+                continue;
+            }
+            try {
+                serve(std::move(socket));
+            } catch (const std::exception&) {
+                // No memory for one more: it is closed, and others are accepted.
+            }
         } else if (error && !stops_) {
             // Most likely no descriptor is left: some will be closed.
             Connection::Timer pause(strand_, 100ms);
@@ -66,10 +90,10 @@ void Service::serve(Connection::Socket socket) {
     }
     std::error_code ignored;
     socket.set_option(tcp::no_delay(true), ignored);  // Answers are small, and several may be under way.
+    socket.set_option(asio::socket_base::keep_alive(true), ignored);  // A machine that is gone sends no reset.
     auto strand = socket.get_executor();
     auto connection = std::make_shared<Connection>(std::move(socket), client_, timeout_);
     connections_.push_back(connection);
-    ++live_;
     auto ended = [this](const std::exception_ptr&) {
         --live_;
         if (stops_ && live_ == 0) {
@@ -79,6 +103,14 @@ void Service::serve(Connection::Socket socket) {
     };
     auto run = [connection = std::move(connection)]() -> Done { co_await connection->run(); };
     asio::co_spawn(strand, std::move(run), asio::bind_executor(strand_, std::move(ended)));
+    ++live_;  // Before `ended` runs, which is on the strand that this is on.
+}
+
+/// What it has sent already, it never sees an answer to; and the reset for that may take the BUSY away again.
+void Service::turn_away(Connection::Socket socket) {
+    std::error_code ignored;
+    socket.send(asio::buffer("BUSY\n", 5), 0, ignored);  // Fits into the socket's buffer.
+    socket.close(ignored);
 }
 
 template <class F>

@@ -37,11 +37,13 @@ private:
     Done accept();
     Done wait_for_signals();
     void serve(Connection::Socket socket);
+    void turn_away(Connection::Socket socket);
     template <class F>
     void for_each_connection(F f);
 
     asio::thread_pool& pool_;
     const std::chrono::milliseconds timeout_;
+    const std::size_t most_connections_;
     Client client_;
     // All on one strand.
     Strand strand_;

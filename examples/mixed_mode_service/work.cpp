@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -49,22 +50,14 @@ private:
     std::shared_ptr<std::atomic<std::size_t>> taken_;
 };
 
-/// Tells a blocking job that nobody waits for it any more: a stop reaches tasks only.
-class Abandonment {
-public:
-    Abandonment() = default;
-    Abandonment(const Abandonment&) = delete;
-    Abandonment& operator=(const Abandonment&) = delete;
-    ~Abandonment() { flag_->store(true, std::memory_order_relaxed); }
-
-    [[nodiscard]] std::shared_ptr<const std::atomic<bool>> flag() const { return flag_; }
-
-private:
-    std::shared_ptr<std::atomic<bool>> flag_ = std::make_shared<std::atomic<bool>>(false);
+/// What was counted, in how many bytes.
+struct Counted {
+    std::uint64_t count = 0;
+    std::uint64_t bytes = 0;
 };
 
 /// On the ring of whichever shard the task is on; that shard does other work meanwhile.
-Task<Result<std::uint64_t>> count_on_ring(RuntimeHandle runtime, std::shared_ptr<File> file, std::string word) {
+Task<Result<Counted>> count_on_ring(RuntimeHandle runtime, std::shared_ptr<File> file, std::string word) {
     Counter counter(std::move(word));
     std::vector<std::byte> buffer(chunk_bytes);
     bool may_read = file->version().has_value();
@@ -91,33 +84,75 @@ Task<Result<std::uint64_t>> count_on_ring(RuntimeHandle runtime, std::shared_ptr
             co_return count.error();
         }
         if (*count == 0) {
-            co_return counter.count();
+            const Counted counted{counter.count(), counter.bytes()};
+            co_return counted;
         }
         counter.add(std::span(buffer).first(*count));
     }
 }
 
-/// Where there is no ring: on a thread of the blocking pool, which owns all that it uses.
-Task<Result<std::uint64_t>> count_on_thread(RuntimeHandle runtime, std::shared_ptr<File> file, std::string word) {
-    const Abandonment abandonment;
-    auto job = [file = std::move(file), word = std::move(word),
-                is_abandoned = abandonment.flag()]() mutable -> Result<std::uint64_t> {
-        Counter counter(std::move(word));
-        std::vector<std::byte> buffer(chunk_bytes);
-        while (!is_abandoned->load(std::memory_order_relaxed)) {
-            const auto count = file->read_blocking(buffer);
-            if (!count) {
-                return count.error();
-            }
-            if (*count == std::size_t{0}) {
-                return counter.count();
-            }
-            counter.add(std::span(buffer).first(count->value_or(0)));
+/// A file that the blocking pool's threads read. Shared, because a job runs on when its task is stopped.
+struct Reading {
+    std::shared_ptr<File> file;
+    Counter counter;
+    std::vector<std::byte> buffer;
+};
+
+enum class Progress { None, Some, End };
+
+/// A MiB at most, and never waits for a writer.
+Result<Progress> read_some(Reading& reading) {
+    constexpr int chunks = 8;
+    for (int i = 0; i < chunks; ++i) {
+        const auto count = reading.file->read(reading.buffer);
+        if (!count) {
+            return count.error();
         }
-        return std::make_error_code(std::errc::operation_canceled);
-    };
-    auto counting = runtime.spawn_blocking(std::move(job));
-    co_return co_await std::move(counting);
+        if (!count->has_value()) {
+            return i == 0 ? Progress::None : Progress::Some;
+        }
+        if (**count == 0) {
+            return Progress::End;
+        }
+        reading.counter.add(std::span(reading.buffer).first(**count));
+    }
+    return Progress::Some;
+}
+
+/// Where there is no ring: on the threads of the blocking pool, in many small jobs. All questions share these few
+/// threads, for opening files too. So a pipe in which nothing is has none of them: it is looked at now and then from
+/// here. And a large file gives its thread back again and again.
+Task<Result<Counted>> count_on_threads(RuntimeHandle runtime, std::shared_ptr<File> file, std::string word) {
+    constexpr std::chrono::nanoseconds shortest = 1ms;
+    constexpr std::chrono::nanoseconds longest = 50ms;
+    auto pause = shortest;
+    const auto reading = std::make_shared<Reading>(Reading{
+        .file = std::move(file), .counter = Counter(std::move(word)), .buffer = std::vector<std::byte>(chunk_bytes)});
+    for (;;) {
+        Progress progress = Progress::None;
+        if (reading->file->has_input()) {
+            auto job = [reading] { return read_some(*reading); };
+            auto running = runtime.spawn_blocking(std::move(job));
+            const Result<Progress> done = co_await std::move(running);
+            if (!done) {
+                co_return done.error();
+            }
+            progress = *done;
+        }
+        if (progress == Progress::End) {
+            const Counted counted{reading->counter.count(), reading->counter.bytes()};
+            co_return counted;
+        }
+        if (progress == Progress::Some) {
+            pause = shortest;
+            continue;
+        }
+        const auto slept = co_await spargio::sleep_for(pause);
+        if (!slept) {
+            co_return slept.error();
+        }
+        pause = std::min(2 * pause, longest);
+    }
 }
 
 /// One file. `key` is what the cache knows the answer by.
@@ -142,18 +177,23 @@ Task<Result<std::uint64_t>> count_file(RuntimeHandle runtime, Caches& caches, st
             co_return *known;
         }
     }
-    const bool may_keep = version && version->is_settled();
+    const bool is_settled = version && version->is_settled();
     const bool has_ring = runtime.backend() == spargio::BackendKind::IoUring;
-    auto counting = has_ring ? count_on_ring(runtime, file, word) : count_on_thread(runtime, file, word);
-    const auto count = co_await std::move(counting);
-    if (count && may_keep && file->current_version() == version) {
-        auto keep = [&caches, key, version, value = *count] {
+    auto counting = has_ring ? count_on_ring(runtime, file, word) : count_on_threads(runtime, file, word);
+    const auto counted = co_await std::move(counting);
+    if (!counted) {
+        co_return counted.error();
+    }
+    // Files in /proc and /sys change, and their times and sizes do not. They do not have as many bytes as they say.
+    const bool tells_size = version && version->size > 0 && static_cast<std::uint64_t>(version->size) == counted->bytes;
+    if (is_settled && tells_size && file->current_version() == version) {
+        auto keep = [&caches, key, version, value = counted->count] {
             caches.of(ShardCtx::current()->shard_id()).insert(key, *version, value);
         };
         auto keeping = runtime.spawn_sticky(shard_key, std::move(keep));
         co_await std::move(keeping);
     }
-    co_return count;
+    co_return counted->count;
 }
 
 /// Every `files_at_a_time`th file from `first` on, one after the other.
@@ -232,7 +272,7 @@ Task<> serve(RuntimeHandle runtime, Server server, std::size_t capacity, Caches&
             questions.spawn(spargio::TaskPlacement::stealable(), std::move(task));
         }
     };
-    // Not before all have ended: a shutdown would wait for their blocking jobs, and could not tell these to give up.
+    // Not before all have ended, each with its answer.
     co_await spargio::with_group(take_questions);
 }
 

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import random
+import resource
 import signal
 import socket
 import struct
@@ -41,9 +42,9 @@ def until(what, condition):
 
 
 class Server:
-    def __init__(self, *options):
+    def __init__(self, *options, **process):
         command = [PROGRAM, "--port", "0", "--shards", "2", "--backend", BACKEND, *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **process)
         atexit.register(self.process.kill)  # When a check ends the test.
         line = self.process.stdout.readline()
         if not line.startswith("listening on 127.0.0.1:"):
@@ -76,6 +77,27 @@ class Server:
             self.process.kill()
             sys.exit("FAILED: the server does not end")
         check("output after the first line", "", self.process.stdout.read())
+
+    def wait_until_end_is_read(self, connection):
+        """Waits until the server has taken all that the client has sent, and then its end, out of its socket."""
+        here = f"0100007F:{self.port:04X}", f"0100007F:{connection.getsockname()[1]:04X}"
+
+        def is_taken():
+            for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+                _, local, remote, state, queues = line.split()[:5]
+                if (local, remote) == here:
+                    return state == "08" and int(queues.split(":")[1], 16) == 0  # The end counts as a byte.
+            return True
+
+        until("the server reads the end of the input", is_taken)
+
+    def has_open(self, path):
+        links = Path(f"/proc/{self.process.pid}/fd").iterdir()
+        opened = 0
+        for link in links:
+            with contextlib.suppress(FileNotFoundError):
+                opened += os.fsencode(os.readlink(link)) == path
+        return opened
 
     def memory(self):
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -218,6 +240,16 @@ def test_changes(folder):
         check("changed with the same size and time", b"0\n", ask(connection, line))
         path.unlink()
         check("gone", True, ask(connection, line).startswith(b"ERR "))
+        # A file whose times and size stay when it changes.
+        line = b"SUM /proc/%d/comm" % os.getpid()
+        ask(connection, line)
+        asked = time.time()
+        until("the clock goes on", lambda: time.time() - asked > 0.3)
+        name = os.open("/proc/self/comm", os.O_WRONLY)
+        for text in (b"short", b"much-longer", b"python3"):
+            os.write(name, text)
+            check("in /proc", b"%d\n" % len(text + b"\n"), ask(connection, line))
+        os.close(name)
     server.end()
 
 
@@ -287,24 +319,149 @@ def test_timeout(files, folder):
 
 
 def test_clients_that_vanish(files, folder):
-    """However a client goes, its request does not keep its room."""
+    """A reset ends the request in progress, also while nothing is read; and so does the first answer to a client that
+    is gone without one."""
     server = Server("--capacity", "1", "--timeout-ms", "600000")
     right = b"%d\n" % os.path.getsize(files["text"])
 
-    def reset(connection):
+    def reset(connection, _):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()
 
-    for number, vanish in enumerate([socket.socket.close, reset]):
-        fifo = Fifo(folder / f"vanish{number}")
+    def reset_after_the_end(connection, fifo):
+        connection.shutdown(socket.SHUT_WR)
+        server.wait_until_end_is_read(connection)
+        reset(connection, fifo)
+
+    def close_and_get_an_answer(connection, fifo):
+        connection.close()
+        fifo.end()  # The client's next request, which would not end, must not begin or not last.
+
+    ahead = b"x" * 15000 + b"\n"
+    for number, (vanish, lines) in enumerate([(reset, b""), (reset, ahead * 20), (reset_after_the_end, b""),
+                                              (close_and_get_an_answer, b"")]):
+        fifo, other = Fifo(folder / f"vanish{number}"), Fifo(folder / f"vanish{number}b")
         connection = server.connect()
-        connection.sendall(b"SUM " + fifo.path + b"\nSUM " + fifo.path + b"\n")
+        connection.sendall(b"SUM " + fifo.path + b"\nSUM " + other.path + b"\n")
         fifo.feed(b"12345")
         fifo.wait_until_read()
+        connection.sendall(lines)
         check("in progress", b"BUSY\n", server.ask(b"SUM " + files["text"]))
-        vanish(connection)
+        vanish(connection, fifo)
         until("its room is given back", lambda: server.ask(b"SUM " + files["text"]) == right)
+        other.end()
+        if vanish is not close_and_get_an_answer:
+            fifo.end()
+    server.end()
+
+
+def test_half_closed(files, folder):
+    """A client that has closed its end, as `nc -N` does, gets all of its answers, however long they take."""
+    server = Server("--timeout-ms", "600000")
+    for last in (b"\nQUIT\n", b"\nSUM " + files["text"], b"\n" + b"SUM " + files["text"] + b"\nQUIT"):
+        fifo = Fifo(folder / "half_closed")
+        with server.connect() as connection:
+            connection.sendall(b"SUM " + fifo.path + last)
+            fifo.feed(b"1234")
+            fifo.wait_until_read()
+            connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(1.5)
+            with contextlib.suppress(TimeoutError):
+                check("not before the pipe ends", "nothing", connection.recv(1))
+            connection.settimeout(LIMIT)
+            fifo.end()
+            os.unlink(fifo.path)
+            expected = b"4\n" + (b"%d\n" % os.path.getsize(files["text"]) if b"SUM" in last else b"")
+            check("the answers after the client's end", expected, read_all(connection))
+    server.end()
+
+
+def test_urgent_byte(files, folder):
+    """A byte out of band is not a reset, while nothing is read."""
+    server = Server("--timeout-ms", "600000")
+    fifo = Fifo(folder / "urgent")
+    with server.connect() as connection:
+        connection.sendall(b"SUM " + fifo.path + b"\n")
+        fifo.feed(b"1234")
+        fifo.wait_until_read()
+        connection.sendall(b"\n" * 200_000)
+        connection.send(b"!", socket.MSG_OOB)
+        connection.sendall(b"QUIT\n")
+        check("others are answered", b"%d\n" % os.path.getsize(files["text"]), server.ask(b"SUM " + files["text"]))
         fifo.end()
+        expected = b"4\n" + b"ERR unknown command, there are SUM, FIND and QUIT\n" * 200_000
+        check("all answers", expected, read_all(connection))
+    server.end()
+
+
+def test_many_that_wait(files, folder):
+    """Pipes in which nothing comes, and files without an end that anybody would wait for, as many as there are threads
+    that read: others are answered."""
+    threads = min(4 * len(os.sched_getaffinity(0)), 256)
+    questions = threads // 8 + 1
+    server = Server("--timeout-ms", "600000", "--capacity", str(questions + 2))
+    endless = os.fsencode(folder / "endless")
+    with open(endless, "wb") as file:
+        file.truncate(1 << 40)
+    fifos = [Fifo(folder / f"waits{number}") for number in range(8 * questions)]
+
+    def is_answered(what):
+        for path in (files["text"], files["big"]):
+            check(what, count(b"needle", path), server.ask(b"FIND needle " + path))
+
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(server.connect()) for _ in range(questions)]
+        for connection, first in zip(connections, range(0, len(fifos), 8)):
+            connection.sendall(b"SUM " + b" ".join(fifo.path for fifo in fifos[first : first + 8]) + b"\n")
+        for fifo in fifos:
+            fifo.feed(b"12")
+        for fifo in fifos:
+            fifo.wait_until_read()
+        is_answered("while others wait for pipes")
+        for fifo in fifos:
+            fifo.end()
+        for connection in connections:
+            check("the pipes", b"16\n", read_line(connection))
+            connection.sendall(b"SUM " + b" ".join([endless] * 8) + b"\n")
+        until("all are opened", lambda: server.has_open(endless) == len(fifos))
+        is_answered("while others wait for large files")
+        server.process.send_signal(signal.SIGINT)
+        until("nothing is accepted any more", server.refuses)
+        server.process.send_signal(signal.SIGINT)
+    server.wait()
+
+
+def test_pipes_of_the_server():
+    """A client does not take what comes to the server itself by a pipe."""
+    server = Server(stdin=subprocess.PIPE)
+    server.process.stdin.write("1234")
+    server.process.stdin.flush()
+    for number in (0, 1):
+        path = b"/proc/%d/fd/%d" % (server.process.pid, number)
+        check("a pipe without a name", b"ERR " + path + b": Operation not supported\n", server.ask(b"SUM " + path))
+    left = fcntl.ioctl(server.process.stdin.fileno(), termios.FIONREAD, b"\0\0\0\0")
+    check("nothing was taken", 4, struct.unpack("i", left)[0])
+    server.end()
+    server.process.stdin.close()
+
+
+def test_many_idle_connections(files):
+    """Connections take half of the descriptors, so files can be opened; who comes then is told BUSY."""
+    most = 128
+    server = Server(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most)))
+    right = b"%d\n" % os.path.getsize(files["text"])
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(server.connect()) for _ in range(most // 2)]
+        for connection in connections:
+            check("half", right, ask(connection, b"SUM " + files["text"]))
+        for _ in range(most):
+            with server.connect() as connection:
+                check("more", b"BUSY\n", read_all(connection))
+        for connection in connections:
+            check("after that", right, ask(connection, b"SUM " + files["text"]))
+        for _ in range(2):
+            connections.pop().close()
+        until("room again", lambda: server.ask(b"SUM " + files["text"]) == right)
     server.end()
 
 
@@ -377,6 +534,33 @@ def test_drain(files, folder):
             check("what was read is answered, then it is closed", expected, read_all(connection))
         idle.close()
         server.wait()
+    # The last line has no end but the end of the input, which the server has seen before the signal.
+    server = Server("--timeout-ms", "600000")
+    fifo = Fifo(folder / "drain_after_the_end")
+    with server.connect() as connection:
+        connection.sendall(b"SUM " + fifo.path + b"\nSUM " + files["text"])
+        fifo.feed(b"1234")
+        fifo.wait_until_read()
+        connection.shutdown(socket.SHUT_WR)
+        server.wait_until_end_is_read(connection)
+        server.process.send_signal(signal.SIGTERM)
+        until("nothing is accepted any more", server.refuses)
+        fifo.end()
+        expected = b"4\n%d\n" % os.path.getsize(files["text"])
+        check("a last line without an end is answered", expected, read_all(connection))
+    server.wait()
+    # Nothing has ended it: it may be cut anywhere.
+    server = Server("--timeout-ms", "600000")
+    fifo = Fifo(folder / "drain_in_a_line")
+    with server.connect() as connection:
+        connection.sendall(b"SUM " + fifo.path + b"\nSUM " + files["text"])
+        fifo.feed(b"1234")
+        fifo.wait_until_read()
+        server.process.send_signal(signal.SIGTERM)
+        until("nothing is accepted any more", server.refuses)
+        fifo.end()
+        check("a line that has not ended is not answered", b"4\n", read_all(connection))
+    server.wait()
 
 
 def test_drain_ends(files, folder):
@@ -449,6 +633,11 @@ def main():
             (test_overload, [files, folder]),
             (test_timeout, [files, folder]),
             (test_clients_that_vanish, [files, folder]),
+            (test_half_closed, [files, folder]),
+            (test_urgent_byte, [files, folder]),
+            (test_many_that_wait, [files, folder]),
+            (test_pipes_of_the_server, []),
+            (test_many_idle_connections, [files]),
             (test_slow_reader, [files]),
             (test_long_lines, []),
             (test_drain, [files, folder]),

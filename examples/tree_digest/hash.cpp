@@ -132,7 +132,11 @@ spargio::Result<FileHasher::Step> FileHasher::take(std::span<const std::byte> by
 }
 
 std::size_t FileHasher::read_size() const noexcept {
+    constexpr std::size_t page = 4096;
     const auto size = static_cast<std::uint64_t>(opened_.st_size);
+    if (size == 0) {
+        return page;  // Empty, or one of /proc, which tell no size.
+    }
     return size < most_at_once ? static_cast<std::size_t>(size) + 1 : most_at_once;
 }
 

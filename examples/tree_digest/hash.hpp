@@ -71,6 +71,9 @@ public:
     int descriptor() const noexcept { return file_.get(); }
     std::uint64_t offset() const noexcept { return bytes_; }
     spargio::Result<Step> take(std::span<const std::byte> bytes);
+    /// As many bytes were taken as the file had when it was opened. Not so at the end of files in /proc and /sys, which
+    /// give another size or none: there, only a read of nothing is the end.
+    bool has_whole_size() const noexcept { return bytes_ == static_cast<std::uint64_t>(opened_.st_size); }
 
     /// Bytes worth reading at a time: all of a small file and its end, else as much as stays in a CPU's cache.
     std::size_t read_size() const noexcept;

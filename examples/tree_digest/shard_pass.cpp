@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <span>
@@ -41,8 +42,9 @@ Task<Result<FileHasher::Step>> read_and_hash(const RuntimeHandle& runtime, FileH
         co_return count.error();
     }
     const auto step = file.take(buffer.first(*count));
-    if (step && *count < buffer.size()) {
-        co_return file.take({});  // A regular file: no need to ask whether that was its end.
+    // A short read alone is not the end: an error may be behind it, and some file systems give a page at a time.
+    if (step && *step == FileHasher::Step::MoreToRead && *count < buffer.size() && file.has_whole_size()) {
+        co_return file.take({});
     }
     co_return step;
 }
@@ -128,12 +130,13 @@ private:
 
 /// Hands one file to the shards; while the runtime refuses it for want of room, waits until there is some.
 JoinHandle<Result<FileDigest>> submit(const RuntimeHandle& runtime, const std::string& path, Books& books,
-                                      InFlight& in_flight) {
+                                      InFlight& in_flight, std::atomic<std::uint64_t>& refused) {
     for (;;) {
         JoinHandle<Result<FileDigest>> handle = runtime.spawn_stealable(hash_file(runtime, path, books));
         if (handle.spawn_error() != spargio::RuntimeError::Overloaded) {
             return handle;
         }
+        refused.fetch_add(1, std::memory_order_relaxed);
         if (in_flight.empty()) {
             std::this_thread::yield();  // what fills the queue belongs to the other submitting threads
         } else {
@@ -145,16 +148,20 @@ JoinHandle<Result<FileDigest>> submit(const RuntimeHandle& runtime, const std::s
 }  // namespace
 
 ShardPass hash_on_shards(const std::vector<std::string>& files, const spargio::RuntimeBuilder& builder,
-                         unsigned submitters, ProgressLine& progress) {
-    // The tasks use pass and books, so the runtime comes last: its destructor ends the tasks, also when something
+                         unsigned submitters, ProgressLine& progress, const AtStart& at_start) {
+    // The tasks use what is above it, so the runtime comes last: its destructor ends the tasks, also when something
     // throws here.
     Pass pass;
     Books books;
+    std::atomic<std::uint64_t> refused = 0;
     spargio::Runtime runtime = builder.build();
     const RuntimeHandle handle = runtime.handle();
     pass.digests.resize(files.size());
     books = Books(runtime.shard_count());
     std::atomic<std::size_t> next = 0;
+    if (at_start) {
+        at_start(handle, refused);
+    }
 
     const Stopwatch stopwatch;
     on_plain_threads(submitters, [&](unsigned) {
@@ -164,7 +171,7 @@ ShardPass hash_on_shards(const std::vector<std::string>& files, const spargio::R
             if (index >= files.size()) {
                 break;
             }
-            in_flight.add(index, submit(handle, files[index], books, in_flight));
+            in_flight.add(index, submit(handle, files[index], books, in_flight, refused));
             if (in_flight.full()) {
                 in_flight.collect_half();
             }
@@ -178,7 +185,8 @@ ShardPass hash_on_shards(const std::vector<std::string>& files, const spargio::R
     return {.pass = std::move(pass),
             .backend = runtime.backend(),
             .fallback_reason = handle.capabilities().fallback_reason,
-            .tasks_stolen = handle.stats_snapshot().stealable_stolen};
+            .tasks_stolen = handle.stats_snapshot().stealable_stolen,
+            .spawns_refused = refused.load()};
 }
 
 }  // namespace tree_digest

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+// Reads on the ring that bring less than was asked for: they are not the end of the file.
+#include "plain_pass.hpp"
+#include "progress.hpp"
+#include "shard_pass.hpp"
+
+#include "uring_faults.hpp"
+
+#include <spargio/runtime_builder.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <liburing.h>
+#include <stdlib.h>
+
+namespace {
+
+constexpr int skipped = 77;
+constexpr unsigned no_limit = std::numeric_limits<unsigned>::max();
+
+int failures = 0;
+
+void expect(bool holds, const char* what) {
+    if (!holds) {
+        std::fprintf(stderr, "not so: %s\n", what);
+        ++failures;
+    }
+}
+
+/// Cuts reads, and lets one of them fail; counts them.
+class ReadFaults final : public spargio::detail::UringFaults {
+public:
+    /// `failing`: the how manieth read gives EIO; 0: none.
+    ReadFaults(unsigned most_bytes, int failing) : most_bytes_(most_bytes), failing_(failing) {
+        spargio::detail::uring_faults.store(this);
+    }
+    ReadFaults(const ReadFaults&) = delete;
+    ReadFaults& operator=(const ReadFaults&) = delete;
+    ~ReadFaults() override { spargio::detail::uring_faults.store(nullptr); }
+
+    void on_prepare(io_uring_sqe& entry) noexcept override {
+        if (entry.opcode == IORING_OP_READ) {
+            entry.len = std::min(entry.len, most_bytes_);
+        }
+    }
+    int on_result(unsigned opcode, int result) noexcept override {
+        if (opcode != IORING_OP_READ) {
+            return result;
+        }
+        return ++reads_ == failing_ ? -EIO : result;
+    }
+
+    int reads() const { return reads_.load(); }
+
+private:
+    const unsigned most_bytes_;
+    const int failing_;
+    std::atomic<int> reads_ = 0;
+};
+
+/// A folder that goes away at the end.
+struct Folder {
+    Folder() {
+        std::string name = (std::filesystem::temp_directory_path() / "tree_digest_XXXXXX").string();
+        if (mkdtemp(name.data()) == nullptr) {
+            std::perror("mkdtemp");
+            std::exit(2);
+        }
+        path = name;
+    }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+    ~Folder() { std::filesystem::remove_all(path); }
+
+    std::string file(std::size_t bytes) const {
+        const auto name = path / std::to_string(bytes);
+        std::ofstream(name) << std::string(bytes, 'x');
+        return name.string();
+    }
+
+    std::filesystem::path path;
+};
+
+tree_digest::Pass on_a_ring(const std::vector<std::string>& files) {
+    spargio::RuntimeBuilder builder;
+    builder.shards(1).backend(spargio::BackendKind::IoUring);
+    tree_digest::ProgressLine progress("short reads", files.size());
+    return tree_digest::hash_on_shards(files, builder, 1, progress).pass;
+}
+
+tree_digest::Pass on_a_thread(const std::vector<std::string>& files) {
+    tree_digest::ProgressLine progress("plain", files.size());
+    return tree_digest::hash_on_plain_threads(files, 1, progress);
+}
+
+}  // namespace
+
+int main() {
+    if (!spargio::RuntimeBuilder().shards(1).backend(spargio::BackendKind::IoUring).try_build()) {
+        const char* required = std::getenv("SPARGIO_TEST_REQUIRE_URING");
+        std::puts("skipped: no io_uring here");
+        return required != nullptr && std::string(required) == "1" ? 1 : skipped;
+    }
+    const Folder folder;
+    const std::vector<std::string> small{folder.file(10)};
+    const std::vector<std::string> large{folder.file(100'000)};
+    {
+        const ReadFaults none(no_limit, 0);
+        expect(on_a_ring(small).same_result(on_a_thread(small)), "a small file is hashed");
+        expect(none.reads() == 1, "a small file takes one read, its end is known by its size");
+    }
+    {
+        const ReadFaults cut(1000, 0);
+        expect(on_a_ring(large).same_result(on_a_thread(large)),
+               "a file that comes in short reads is hashed to its end");
+        expect(cut.reads() >= 100, "the reads were short");
+    }
+    {
+        const ReadFaults failing(1000, 2);
+        const auto pass = on_a_ring(large);
+        expect(!pass.digests[0] && pass.digests[0].error() == std::errc::io_error,
+               "an error behind a short read is told, there is no digest");
+    }
+    return failures == 0 ? 0 : 1;
+}
