@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What the structures under the runtime cost by themselves: where the nanoseconds of bench_spawn can come from.
 #include <spargio/detail/frame_pool.hpp>
-#include <spargio/detail/inbox.hpp>
-#include <spargio/detail/park_state.hpp>
 #include <spargio/detail/seams.hpp>
 #include <spargio/detail/timer_queue.hpp>
 #include <spargio/detail/work_item.hpp>
@@ -21,7 +19,9 @@
 #include <thread>
 #include <vector>
 
+#include "inbox.hpp"
 #include "mpsc_ring.hpp"
+#include "park_state.hpp"
 #include "spsc_ring.hpp"
 #include "steal_queue.hpp"
 #include "support/affinity.hpp"

@@ -20,6 +20,7 @@ set(spargio_sources
     src/mailbox.cpp
     src/message.cpp
     src/operation.cpp
+    src/process_fork.cpp
     src/queue_driver.cpp
     src/receipts.cpp
     src/revocable_wait.cpp
@@ -58,17 +59,16 @@ set(spargio_headers
     include/spargio/detail/boundary_channel.hpp
     include/spargio/detail/boundary_ends.hpp
     include/spargio/detail/boundary_operations.hpp
+    include/spargio/detail/clamp_duration.hpp
     include/spargio/detail/core_ref.hpp
     include/spargio/detail/event_wait.hpp
     include/spargio/detail/fork.hpp
     include/spargio/detail/forked_tasks.hpp
     include/spargio/detail/frame_pool.hpp
     include/spargio/detail/group.hpp
-    include/spargio/detail/inbox.hpp
     include/spargio/detail/join.hpp
     include/spargio/detail/local_fork.hpp
     include/spargio/detail/operation.hpp
-    include/spargio/detail/park_state.hpp
     include/spargio/detail/result_slot.hpp
     include/spargio/detail/result_storage.hpp
     include/spargio/detail/revocable_wait.hpp

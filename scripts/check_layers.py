@@ -23,9 +23,9 @@ LAYERS = [
     (0, "", "src/", "capabilities.cpp common_capabilities.hpp cpu_count.hpp cpu_count.cpp error.cpp runtime_options.hpp"),
     (0, "", "src/", "runtime_options.cpp stats.cpp"),
     # Structures: each is understood, and tested, by itself.
-    (1, "", DETAIL, "boundary_call boundary_channel core_ref frame_pool inbox park_state revocable_wait stop_link timer_queue work_item"),
-    (1, "", "src/", "adaptive_mutex.hpp adaptive_spin.hpp asymmetric_fence.hpp counter.hpp dirty_set.hpp frame_cache.hpp frame_pool.cpp futex.hpp membarrier.hpp mpsc_ring.hpp"),
-    (1, "", "src/", "shutdown_sync.hpp spsc_ring.hpp steal_deque.hpp steal_queue.hpp stop_link.hpp stop_link.cpp thread_spin.hpp thread_spin.cpp threads.hpp"),
+    (1, "", DETAIL, "boundary_call boundary_channel clamp_duration core_ref frame_pool revocable_wait stop_link timer_queue work_item"),
+    (1, "", "src/", "adaptive_mutex.hpp adaptive_spin.hpp asymmetric_fence.hpp counter.hpp dirty_set.hpp frame_cache.hpp frame_pool.cpp futex.hpp inbox.hpp membarrier.hpp mpsc_ring.hpp"),
+    (1, "", "src/", "park_state.hpp shutdown_sync.hpp spsc_ring.hpp steal_deque.hpp steal_queue.hpp stop_link.hpp stop_link.cpp thread_spin.hpp thread_spin.cpp threads.hpp"),
     # Tasks on one side, the kernel's ring on the other.
     (2, "task", PUBLIC, "spawnable task"),
     (2, "task", DETAIL, "event_wait fork forked_tasks group join local_fork operation result_slot shard_wait sleep_wait"),
@@ -37,7 +37,7 @@ LAYERS = [
     (3, "", "src/", "uring_driver.hpp uring_driver.cpp runtime_core.hpp runtime_core.cpp scheduler.hpp"),
     (3, "", "src/", "fork.cpp local_fork.cpp shard.hpp shard_wait.hpp shard_wait.cpp idle.cpp join.cpp shutdown.cpp steal.cpp"),
     (3, "", "src/", "operation.hpp operation.cpp task_header.cpp task_step.cpp uring_operations.hpp uring_operations.cpp"),
-    (3, "", "src/", "revocable_wait.cpp worker_loop.cpp"),
+    (3, "", "src/", "process_fork.hpp process_fork.cpp revocable_wait.cpp worker_loop.cpp"),
     # What a user holds.
     (4, "", PUBLIC, "fork_join join_handle message native_lane run runtime runtime_builder"),
     (4, "", PUBLIC, "runtime_handle shard_ctx task_group this_task time timeout when_all when_any without_stop"),

@@ -12,6 +12,18 @@
 
 namespace spargio::detail {
 
+namespace {
+
+std::exception_ptr refused_spawn(std::error_code reason) noexcept {
+    try {
+        throw std::system_error(reason, "spargio: a TaskGroup's spawn was refused");
+    } catch (...) {  // Or std::bad_alloc, if there is no memory for the sentence.
+        return std::current_exception();
+    }
+}
+
+}  // namespace
+
 GroupState::GroupState(CoreRef of)
     : core_(std::move(of)), children_(*this, &end_group_child), body_(*this, &end_group_body) {}
 
@@ -35,7 +47,7 @@ void GroupState::spawn(TaskPlacement placement, TaskHeader* child) noexcept {
     }
     const auto reason = refusal_of(child);
     free_task(child);
-    fail(std::make_exception_ptr(std::system_error(reason, "spargio: a TaskGroup's spawn was refused")));
+    fail(refused_spawn(reason));
     if (TaskHeader* waiter = count_child()) {
         schedule(waiter);
     }

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "futex.hpp"
+#include "process_fork.hpp"
 #include "scheduler.hpp"
 #include "shard.hpp"
 #include "spargio/detail/result_slot.hpp"
@@ -111,11 +112,17 @@ void refuse_on_shard_of(std::uint64_t runtime) {
 
 void join_block(TaskHeader* task, std::uint64_t runtime) {
     refuse_on_shard_of(runtime);
+    if (!task->done()) {
+        refuse_after_fork(runtime);
+    }
     static_cast<void>(wait_on_thread(task, clock::time_point::max()));
 }
 
 bool join_block_for(TaskHeader* task, std::uint64_t runtime, std::chrono::nanoseconds limit) {
     refuse_on_shard_of(runtime);
+    if (!task->done()) {
+        refuse_after_fork(runtime);
+    }
     const auto now = clock::now();
     const auto room = clock::time_point::max() - now;
     return wait_on_thread(task, limit < room ? now + limit : clock::time_point::max());

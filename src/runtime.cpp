@@ -36,7 +36,7 @@ TaskPlacement Runtime::block_on_placement() const {
     return TaskPlacement::pinned(static_cast<ShardId>(turn % core_->shards.size()));
 }
 
-void Runtime::shutdown() {
+void Runtime::shutdown() noexcept {
     if (core_) {
         core_->shutdown();
     }

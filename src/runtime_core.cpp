@@ -13,11 +13,11 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <unistd.h>
 
 #include "adaptive_spin.hpp"
 #include "common_capabilities.hpp"
 #include "membarrier.hpp"
+#include "process_fork.hpp"
 #include "queue_driver.hpp"
 #include "scheduler.hpp"
 #include "shard.hpp"
@@ -110,11 +110,6 @@ namespace {
 
 constexpr std::uint64_t kReferencesAtATime = 1024;
 
-std::uint64_t next_runtime_id() noexcept {
-    static atomic<std::uint64_t> last{0};
-    return last.fetch_add(1, std::memory_order_relaxed) + 1;
-}
-
 std::optional<BuildFailure> set_affinity(const RuntimeOptions& options, ShardId shard) {
     if (options.thread_affinity.empty()) {
         return std::nullopt;
@@ -203,8 +198,7 @@ RuntimeCore::RuntimeCore(RuntimeOptions complete)
     : id(next_runtime_id()),
       options(std::move(complete)),
       blocking(*this, *options.blocking_threads, options.blocking_queue_capacity),
-      fence(fence_policy(*options.shards)),
-      process_(getpid()) {}
+      fence(fence_policy(*options.shards)) {}
 
 RuntimeCore::~RuntimeCore() = default;
 

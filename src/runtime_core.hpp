@@ -9,8 +9,6 @@
 #include <optional>
 #include <vector>
 
-#include <sys/types.h>
-
 #include "asymmetric_fence.hpp"
 #include "blocking_pool.hpp"
 #include "runtime_options.hpp"
@@ -96,7 +94,6 @@ private:
     void shard_main(Shard& shard, class StartGate& gate) noexcept;
     [[nodiscard]] std::uint64_t live_tasks() const noexcept;
 
-    const pid_t process_;
     std::vector<Thread> threads_;
     // Writer: the first shutdown(), then its finisher. Closing releases nothing (queues have their own closing); Closed
     // releases the end of all threads. Read at each spawn and send.

@@ -5,6 +5,7 @@
 #include <array>
 #include <utility>
 
+#include "process_fork.hpp"
 #include "shard.hpp"
 #include "spargio/detail/join.hpp"
 #include "spargio/detail/submit.hpp"
@@ -201,6 +202,7 @@ bool wake_shard(Shard& target, Shard* here) noexcept {
     if (!target.park_state.notify()) {
         return false;
     }
+    refuse_after_fork(target.runtime().id);
     if (here != nullptr) {
         here->counters.doorbells_rung.add();
         here->driver->ring(target);
@@ -218,7 +220,10 @@ void wake_one_for_stealing(RuntimeCore& core, Shard* here) noexcept {
     }
     const auto count = core.shards.size();
     const std::size_t start = here != nullptr ? here->id + std::size_t{1} : 0;
-    for (std::size_t i = 0; i < count; ++i) {
+    // Not `here`: until it has reaped what woke it, it is still marked as parked, and it looks at its queues after
+    // that.
+    const auto others = here != nullptr ? count - 1 : count;
+    for (std::size_t i = 0; i < others; ++i) {
         Shard& sleeper = *core.shards[(start + i) % count];
         if (wake_shard(sleeper, here)) {
             return;

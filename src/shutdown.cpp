@@ -4,9 +4,8 @@
 #include <thread>
 #include <utility>
 
-#include <unistd.h>
-
 #include "operation.hpp"
+#include "process_fork.hpp"
 #include "runtime_core.hpp"
 #include "scheduler.hpp"
 #include "shard.hpp"
@@ -20,8 +19,8 @@ namespace spargio::detail {
 
 namespace {
 
-/// What a root waits for, if a join, a fork, a group, a ticket or the boundary, and nobody has come to end it; null
-/// otherwise.
+/// What a root waits for, if a join, a fork, a group, a ticket, the boundary or an operation of another runtime, and
+/// nobody has come to end it; null otherwise.
 Wait* armed_wait(TaskHeader* root) noexcept {
     return root->awaits_completer ? root->stop.armed() : nullptr;
 }
@@ -126,8 +125,6 @@ void open_ring(TaskHeader* start) noexcept {
     } while (task != end);
 }
 
-}  // namespace
-
 /// A task that waits for forked children is in no list: each of them leads to it, and it has one at least that has not
 /// ended. The same for its own parent.
 void find_parents(TaskHeader* child) noexcept {
@@ -141,6 +138,8 @@ void find_parents(TaskHeader* child) noexcept {
         child = parent;
     }
 }
+
+}  // namespace
 
 /// Alone, with every shard waiting: gives each unfinished task to the shard that has it.
 void RuntimeCore::collect_tasks() noexcept {
@@ -197,6 +196,7 @@ void RuntimeCore::collect_tasks() noexcept {
 
 void Shard::end() noexcept {
     auto& runtime = *core;
+    refuse_after_fork(runtime.id);
     const auto parties = runtime.shards.size();
     if (TaskHeader* parent = settle_forks(*this, nullptr)) {
         schedule(parent);
@@ -305,8 +305,8 @@ void Shard::end_tasks() noexcept {
 }
 
 void RuntimeCore::shutdown() noexcept {
-    if (getpid() != process_) {
-        return;  // A child after fork(): the threads are in the parent.
+    if (built_before_fork(id)) {
+        return;  // The threads are in the parent.
     }
     const bool on_own_thread = shard_in(*this) != nullptr || blocking.on_pool_thread();
     if (!shutdown_sync.begin()) {

@@ -5,15 +5,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 #include <numeric>
-#include <string_view>
 #include <thread>
 #include <utility>
 
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "kernel_abi.hpp"
@@ -30,6 +29,11 @@ constexpr unsigned kMostCqEntries = 65536;  // IORING_MAX_CQ_ENTRIES
 // liburing maps and unmaps by raw system calls, so a race checker does not see that a new ring at an old ring's address
 // is another one. Release before an unmap, acquire after a map tells it; nothing else depends on it.
 atomic<std::uint32_t> rings_unmapped{0};
+
+std::string kernel_release() {
+    utsname names{};
+    return uname(&names) == 0 ? names.release : "";
+}
 
 }  // namespace
 
@@ -62,6 +66,8 @@ int Uring::setup(unsigned entries, io_uring_params& params) noexcept {
     ring_.enter_ring_fd = fd;
     ring_.features = params.features;
     ring_.flags = params.flags;
+    // A child after fork() must not reap what is its parent's. If it fails, there is only that protection less.
+    static_cast<void>(io_uring_ring_dontfork(&ring_));
     if (without_array) {
         ring_.sq.array = unused_index_.data();
     } else {
@@ -125,7 +131,7 @@ std::optional<BuildFailure> Uring::create(const RuntimeOptions& options, const U
     report.no_sqarray = (params.flags & abi::setup_no_sqarray) != 0;
     report.sqpoll = uring->sqpoll_;
     report.ext_arg = (uring->ring_.features & IORING_FEAT_EXT_ARG) != 0;
-    report.msg_ring = !mask.msg_ring && uring->prove_msg_ring(false);
+    report.msg_ring = !mask.msg_ring && messages_wake(kernel_release()) && uring->prove_msg_ring(false);
     report.send_msg_ring = report.msg_ring && !mask.send_msg_ring && uring->prove_msg_ring(true);
     report.notes = notes_on(report, options, mask);
     out = std::move(uring);
@@ -195,6 +201,9 @@ int Uring::get_events() noexcept {
 /// A sandbox may allow the set-up and deny the rest: only a completed NOP proves a ring.
 int Uring::prove(std::uint32_t& result) noexcept {
     io_uring_sqe* sqe = next_sqe();
+    if (sqe == nullptr) {
+        return -EBUSY;
+    }
     io_uring_prep_nop(sqe);
     sqe->user_data = user_data::probe;
     for (int attempt = 0; attempt < 100; ++attempt) {
@@ -224,6 +233,13 @@ bool Uring::prove_msg_ring(bool from_outside) noexcept {
         }
     } else {
         io_uring_sqe* sqe = next_sqe();
+        for (int attempt = 0; sqe == nullptr && attempt < 1000; ++attempt) {
+            std::this_thread::yield();  // A submission thread may post an end before it makes room for the next entry.
+            sqe = next_sqe();
+        }
+        if (sqe == nullptr) {
+            return false;
+        }
         io_uring_prep_msg_ring(sqe, fd(), 0, user_data::probe, 0);
         sqe->user_data = user_data::probe;
         expected = 2;  // The message, and the end of its sending.

@@ -47,6 +47,10 @@ public:
     [[nodiscard]] io_uring_sqe* next_sqe() noexcept;
     /// Prepared entries that the kernel has not taken.
     [[nodiscard]] unsigned unsubmitted() const noexcept { return io_uring_sq_ready(&ring_); }
+    /// Some of them go nowhere before the next submit(); a submission thread comes for what it has been told of.
+    [[nodiscard]] bool must_submit() const noexcept {
+        return sqpoll_ ? ring_.sq.sqe_head != ring_.sq.sqe_tail : unsubmitted() != 0;
+    }
 
     /// The position of the entry that next_sqe() gave last; and whether the kernel has taken that one.
     [[nodiscard]] unsigned last_position() const noexcept { return ring_.sq.sqe_tail; }

@@ -60,7 +60,7 @@ void UringDriver::close() noexcept {
 }
 
 bool UringDriver::has_completions() const noexcept {
-    return uring_->ready() != 0 || uring_->must_enter() || operations_.waiting();
+    return uring_->ready() != 0 || uring_->must_enter() || uring_->must_submit() || operations_.waiting();
 }
 
 void UringDriver::poll() noexcept {
@@ -75,7 +75,7 @@ void UringDriver::poll() noexcept {
         static_cast<void>(uring_->get_events());
     }
     reap();
-    if (operations_.waiting()) {
+    if (operations_.waiting() || uring_->must_submit()) {  // The next part of a transfer, a repeated cancellation.
         operations_.fill();
         static_cast<void>(uring_->submit());
         reap();
@@ -157,7 +157,7 @@ void UringDriver::end_operations() noexcept {
 void UringDriver::wake_from_outside() noexcept {
     for (unsigned attempt = 0;; ++attempt) {
         int error = bell_fault();
-        if (error == 0 && send_msg_ring_) {
+        if (error == 0 && send_msg_ring_ && attempt % 2 == 0) {
             error = send_msg_ring(uring_->fd(), user_data::bell);
         } else if (error == 0) {
             const std::uint64_t one = 1;
@@ -166,7 +166,8 @@ void UringDriver::wake_from_outside() noexcept {
         if (error == 0) {
             return;
         }
-        // Memory for the message is short, or the call was interrupted. The duty is ours alone: never give up.
+        // Memory for the message is short, or a sandbox denies the one call by now: the other may work. The duty is
+        // ours alone: never give up.
         if (attempt < 16) {
             std::this_thread::yield();
         } else {
@@ -208,7 +209,7 @@ void UringDriver::on_completion(const io_uring_cqe& cqe) noexcept {
     case user_data::cancel:
         operations_.on_cancel_completion(cqe);
         break;
-    default:  // liburing's own timeout, where waits have no argument for it.
+    default:  // What was taken back.
         break;
     }
 }
@@ -233,11 +234,9 @@ std::optional<BuildFailure> make_uring_driver(Shard& shard, Capabilities& report
         return failure;
     }
     auto driver = std::make_unique<UringDriver>(shard, std::move(uring), report);
-    if (!report.msg_ring || !report.send_msg_ring) {
-        if (const int error = driver->open_event()) {
-            return BuildFailure{RuntimeError::IoUringInit,
-                                std::string("eventfd failed: ") + std::strerror(error) + "; raise ulimit -n"};
-        }
+    if (const int error = driver->open_event()) {
+        return BuildFailure{RuntimeError::IoUringInit,
+                            std::string("eventfd failed: ") + std::strerror(error) + "; raise ulimit -n"};
     }
     shard.driver = std::move(driver);
     return std::nullopt;

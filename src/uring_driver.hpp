@@ -13,16 +13,15 @@
 namespace spargio::detail {
 
 /// Bells: a shard rings with MSG_RING from its own ring, submitted at once; a thread without a ring with
-/// IORING_REGISTER_SEND_MSG_RING. Where the kernel has not the one or the other, the target has an eventfd that its
-/// ring polls. The success of a MSG_RING posts nothing to the sender; its failure does, and the bell is rung again from
-/// outside.
+/// IORING_REGISTER_SEND_MSG_RING. Where the kernel has not the one or the other, or it fails (a sandbox may deny it
+/// from some moment on), the bell is the target's eventfd, which its ring polls. The success of a MSG_RING posts
+/// nothing to the sender; its failure does, and the bell is rung again from outside.
 class UringDriver final : public Driver {
 public:
     UringDriver(Shard& shard, std::unique_ptr<Uring> uring, const Capabilities& features) noexcept;
     ~UringDriver() override;
 
-    /// Before anybody else knows of the driver: the eventfd that wakers need where they cannot send a message. 0 or
-    /// errno.
+    /// Before anybody else knows of the driver: the eventfd for wakers that cannot send a message. 0 or errno.
     [[nodiscard]] int open_event() noexcept;
 
     void poll() noexcept override;

@@ -37,7 +37,7 @@ void name(const Operation& operation, const Shard& shard) noexcept {
     std::fprintf(stderr,
                  "spargio: a shutdown waits for an operation that does not end, though it was cancelled: opcode %u "
                  "(%s), fd %d, shard %u\n",
-                 unsigned{operation.opcode}, name_of(operation.opcode), operation.fd, unsigned{shard.id});
+                 unsigned{operation.opcode}, name_of(operation.opcode), operation.last_fd, unsigned{shard.id});
 }
 
 }  // namespace
@@ -73,7 +73,7 @@ void UringOperations::begin(Operation& operation) noexcept {
 void UringOperations::put(Operation& operation, io_uring_sqe* sqe) noexcept {
     operation.prepare(operation, sqe);
     operation.opcode = sqe->opcode;
-    operation.fd = sqe->fd;
+    operation.last_fd = sqe->fd;
     if (UringFaults* faults = uring_faults.load(std::memory_order_acquire)) {
         faults->on_prepare(*sqe);
     }

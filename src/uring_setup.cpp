@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -26,7 +27,8 @@ std::string remedy(int error, const RuntimeOptions& options) {
     case ENOSYS:
         return "the kernel has no io_uring (5.11 or later is needed), or a sandbox hides it";
     case ENOMEM:
-        return "locked memory is short: raise ulimit -l, or ask for fewer ring_entries or shards";
+        return "memory is short, or locked memory where the kernel counts rings as such (before 5.12 and from 6.14 on): raise "
+               "ulimit -l, or ask for fewer ring_entries or shards";
     case EMFILE:
     case ENFILE:
         return "no descriptor is free: raise ulimit -n";
@@ -44,6 +46,17 @@ std::string remedy(int error, const RuntimeOptions& options) {
 }
 
 }  // namespace
+
+bool messages_wake(std::string_view release) noexcept {
+    int major = 0;
+    int minor = 0;
+    const char* const end = release.data() + release.size();
+    const auto [dot, error] = std::from_chars(release.data(), end, major);
+    if (error != std::errc() || dot == end || *dot != '.' || std::from_chars(dot + 1, end, minor).ec != std::errc()) {
+        return false;
+    }
+    return major > 6 || (major == 6 && minor >= 2);
+}
 
 UringMask UringMask::from_environment() {
     UringMask mask;
@@ -70,10 +83,11 @@ UringMask UringMask::from_environment() {
 
 std::vector<unsigned> setup_ladder(const RuntimeOptions& options, const UringMask& mask) {
     const bool single = options.single_issuer.value_or(true) && !mask.single_issuer;
-    const bool defer = single && options.defer_taskrun.value_or(true) && !mask.defer_taskrun;
-    const bool coop = options.coop_taskrun.value_or(true) && !mask.coop_taskrun;
+    // Without the flag, which is as old as the elder of the two, a busy shard would not learn of its completions.
+    const bool told = !mask.taskrun_flag;
+    const bool defer = told && single && options.defer_taskrun.value_or(true) && !mask.defer_taskrun;
+    const bool coop = told && options.coop_taskrun.value_or(true) && !mask.coop_taskrun;
     const unsigned issuer = single ? IORING_SETUP_SINGLE_ISSUER : 0U;
-    const unsigned told = mask.taskrun_flag ? 0U : IORING_SETUP_TASKRUN_FLAG;
     const unsigned all = mask.submit_all ? 0U : IORING_SETUP_SUBMIT_ALL;
     const unsigned asked_for = (options.single_issuer.value_or(false) ? IORING_SETUP_SINGLE_ISSUER : 0U) |
                                (options.defer_taskrun.value_or(false) ? IORING_SETUP_DEFER_TASKRUN : 0U) |
@@ -96,11 +110,12 @@ std::vector<unsigned> setup_ladder(const RuntimeOptions& options, const UringMas
         return rungs;
     }
     if (defer) {
-        add(all | issuer | IORING_SETUP_DEFER_TASKRUN | told | (asked_for & IORING_SETUP_COOP_TASKRUN));
+        add(all | issuer | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+            (asked_for & IORING_SETUP_COOP_TASKRUN));
     }
     if (coop) {
-        add(all | issuer | IORING_SETUP_COOP_TASKRUN | told);
-        add(all | IORING_SETUP_COOP_TASKRUN);
+        add(all | issuer | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG);
+        add(all | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG);
     }
     add(all | issuer);
     add(all);
@@ -142,10 +157,12 @@ std::vector<std::string> notes_on(const Capabilities& report, const RuntimeOptio
     missing(report.defer_taskrun, "defer_taskrun", mask.defer_taskrun,
             report.sqpoll           ? "excluded by sqpoll"
             : !report.single_issuer ? "needs single_issuer"
+            : mask.taskrun_flag     ? "needs taskrun_flag"
                                     : why_not(options.defer_taskrun, "the kernel refuses it (6.1 has it)"));
     missing(report.coop_taskrun, "coop_taskrun", mask.coop_taskrun && !report.defer_taskrun,
             report.sqpoll          ? "excluded by sqpoll"
             : report.defer_taskrun ? "of no use beside defer_taskrun"
+            : mask.taskrun_flag    ? "needs taskrun_flag"
                                    : why_not(options.coop_taskrun, "the kernel refuses it (5.19 has it)"));
     missing(report.taskrun_flag, "taskrun_flag", mask.taskrun_flag,
             report.sqpoll                                   ? "excluded by sqpoll"
@@ -156,7 +173,8 @@ std::vector<std::string> notes_on(const Capabilities& report, const RuntimeOptio
     missing(report.registered_ring_fd, "registered_ring_fd", mask.registered_ring_fd,
             "the kernel refuses it (5.18 has it)");
     missing(report.msg_ring, "msg_ring", mask.msg_ring,
-            "the kernel refuses it (5.18 has it); shards wake each other by eventfd");
+            "the kernel refuses it, or is older than 6.2, where a message may wake nobody; shards wake each other by "
+            "eventfd");
     missing(report.send_msg_ring, "send_msg_ring", mask.send_msg_ring,
             report.msg_ring ? "the kernel refuses it (6.13 has it); foreign threads wake shards by eventfd"
                             : "needs msg_ring; foreign threads wake shards by eventfd");

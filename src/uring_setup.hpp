@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime_options.hpp"
@@ -30,6 +31,10 @@ struct UringMask {
 /// Sets of IORING_SETUP flags to try one after the other while the kernel says EINVAL. What an option asks for
 /// explicitly is in each of them, so the list may be empty where the mask forbids it.
 [[nodiscard]] std::vector<unsigned> setup_ladder(const RuntimeOptions& options, const UringMask& mask);
+
+/// Whether a MSG_RING is certain to wake its target on that release of the kernel (uname(2)): from 6.2 on. Before, it
+/// was seen to get lost (liburing issue 839).
+[[nodiscard]] bool messages_wake(std::string_view release) noexcept;
 
 /// Why `call` failed with that errno, and the remedy.
 [[nodiscard]] BuildFailure setup_failure(const char* call, int error, const RuntimeOptions& options);

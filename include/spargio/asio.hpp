@@ -12,7 +12,7 @@
 #include "spargio/boundary.hpp"
 #include "spargio/detail/asio_call.hpp"
 #include "spargio/detail/asio_spawn.hpp"
-#include "spargio/join_handle.hpp"
+#include "spargio/detail/clamp_duration.hpp"
 #include "spargio/placement.hpp"
 #include "spargio/runtime_handle.hpp"
 #include "spargio/spawnable.hpp"
@@ -47,8 +47,8 @@ auto async_call(const boundary::Client<Req, Rep>& client, std::type_identity_t<R
 
 /// The same for at most `limit`, clamped, for the room and the reply together, from the moment that the operation is
 /// begun; then BoundaryError::Timeout, which equals std::errc::timed_out. The server sees the deadline, and never gets
-/// a request whose deadline has passed. A reply that was accepted before wins. With zero or less it is Timeout at once.
-/// It costs a timer of the handler's execution context.
+/// a request whose deadline has passed. A reply that was accepted before wins. With zero or less it is Timeout at once,
+/// or Closed if the server is gone. It costs a timer of the handler's execution context.
 template <class Req, class Rep, class R, class Period, class Token>
 auto async_call_with_timeout(const boundary::Client<Req, Rep>& client, std::type_identity_t<Req> request,
                              std::chrono::duration<R, Period> limit, Token&& token) {

@@ -6,12 +6,13 @@
 #include <cstddef>
 #include <optional>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 #include "spargio/boundary_stats.hpp"
 #include "spargio/detail/boundary_ends.hpp"
 #include "spargio/detail/boundary_operations.hpp"
-#include "spargio/join_handle.hpp"
+#include "spargio/detail/clamp_duration.hpp"
 #include "spargio/result.hpp"
 
 namespace spargio::detail {
@@ -240,6 +241,10 @@ private:
 /// woken, never polls: a thread by a futex after a short spin, a task by its shard's doorbell.
 template <class Req, class Rep>
 [[nodiscard]] std::pair<Client<Req, Rep>, Server<Req, Rep>> channel(std::size_t capacity) {
+    static_assert(std::is_object_v<Req> && std::is_move_constructible_v<Req>,
+                  "a request is an object that can be moved");
+    static_assert(std::is_object_v<Rep> && std::is_move_constructible_v<Rep> && !detail::ErrorSource<Rep>,
+                  "a reply is an object that can be moved, and no error code; for none: std::monostate");
     detail::Channel* made = detail::make_channel(capacity);
     return {Client<Req, Rep>(made), Server<Req, Rep>(made)};
 }

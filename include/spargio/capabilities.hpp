@@ -39,7 +39,8 @@ struct Capabilities {
     bool sqpoll = false;
     /// The ring's descriptor is registered (kernel 5.18), which saves a look-up at each entry into the kernel.
     bool registered_ring_fd = false;
-    /// IORING_OP_MSG_RING (kernel 5.18): a shard wakes another through its own ring. Without it: an eventfd.
+    /// IORING_OP_MSG_RING (used from kernel 6.2 on): a shard wakes another through its own ring. Without it: an
+    /// eventfd.
     bool msg_ring = false;
     /// IORING_REGISTER_SEND_MSG_RING (kernel 6.13): a foreign thread wakes a shard without a ring. Without it: an
     /// eventfd.

@@ -53,7 +53,9 @@ enum class IoError {
 
 /// Found by argument-dependent look-up, so `std::error_code code = SendError::Backpressure;` and
 /// `result.error() == SendError::Backpressure` work. The codes that mean a cancellation, a timeout, a bad argument or
-/// something unsupported compare equal to the std::errc of that meaning too.
+/// something unsupported compare equal to the std::errc of that meaning too. Not so JoinError::Canceled: where a task
+/// joins, std::errc::operation_canceled says that the joining task was stopped, this one that the joined task was
+/// destroyed.
 [[nodiscard]] inline std::error_code make_error_code(RuntimeError error) noexcept {
     return {static_cast<int>(error), runtime_category()};
 }

@@ -4,6 +4,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <ranges>
 #include <type_traits>
 
 #include "spargio/shard_id.hpp"
@@ -28,6 +29,12 @@ concept RingMsg = std::is_trivially_copyable_v<M> && requires(const M message, R
     { message.encode() } -> std::same_as<RawMsg>;
     { M::decode(raw) } -> std::same_as<M>;
 };
+
+namespace detail {
+/// Messages in a row, for the sends of many.
+template <class R>
+concept RingMsgRange = std::ranges::contiguous_range<const R> && RingMsg<std::ranges::range_value_t<R>>;
+}  // namespace detail
 
 /// A message that has arrived.
 struct Event {

@@ -32,6 +32,7 @@ public:
 
     template <class P>
     SPARGIO_AWAIT_NOINLINE void await_suspend(std::coroutine_handle<P> frame) noexcept {
+        SPARGIO_CHECK(wait_.root == nullptr, "a fork was awaited a second time: its children run once");
         fork_children(wait_, header_of(frame)->root());
     }
 
@@ -123,6 +124,13 @@ public:
     void await_resume() const { rethrow_if_failed(); }
 };
 
+/// Tasks in a row that are given up: a container that is moved in, or a view.
+template <class R>
+concept ForkableRange = std::ranges::contiguous_range<R> && is_task<std::ranges::range_value_t<R>> &&
+                        !std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<R>>> &&
+                        !std::is_reference_v<typename std::ranges::range_value_t<R>::value_type> &&
+                        (!std::is_lvalue_reference_v<R> || std::ranges::view<std::remove_cvref_t<R>>);
+
 template <class F>
 using IndexedResult = std::invoke_result_t<F&, std::size_t>;
 template <class F>
@@ -167,10 +175,12 @@ Task<> fork_indexed(F& f, Store& store, std::size_t first, std::size_t last) {
 }  // namespace detail
 
 /// Awaitable: runs all the children, and gives what they gave, in their order: a std::tuple, with std::monostate for a
-/// void; nothing if all are void. A child is whatever can be spawned, best a Task:
+/// void; nothing if all are void. Awaited once. A child is whatever can be spawned, best a Task:
 ///
 ///     auto sides = co_await spargio::fork_join(sum(left), sum(right));
 ///     co_return std::get<0>(sides) + std::get<1>(sides);
+///
+/// (Name a lambda that captures, and std::move() it in: GCC 12 destroys one inside a co_await twice.)
 ///
 /// The children are stealable, whatever the parent is: the first runs on the calling shard at once, the others there
 /// after it, as a rule in their order, or on any shard that has nothing to do, which takes the last first. They may
@@ -193,23 +203,23 @@ requires(sizeof...(F) > 0)
 /// Awaitable: fork_join() for the Tasks of a range, a std::vector or another contiguous one, which is moved in; what a
 /// view (std::span) refers to must stay, and its Tasks are taken. Gives a std::vector of their values in their order,
 /// nothing if they are void. All frames exist at once: for a great number give their number and a function.
-template <std::ranges::contiguous_range Range>
-requires(detail::is_task<std::ranges::range_value_t<Range>> && !std::is_lvalue_reference_v<Range> &&
-         !std::is_reference_v<typename std::ranges::range_value_t<Range>::value_type>)
-    [[nodiscard("co_await it")]] detail::ForkRangeAwaiter<Range> spawn_many(Range&& tasks) {
-    return detail::ForkRangeAwaiter<Range>(std::forward<Range>(tasks));
+template <detail::ForkableRange Range>
+[[nodiscard("co_await it")]] detail::ForkRangeAwaiter<std::remove_cvref_t<Range>> spawn_many(Range&& tasks) {
+    return detail::ForkRangeAwaiter<std::remove_cvref_t<Range>>(std::forward<Range>(tasks));
 }
 
 /// Runs `f(0)` to `f(count - 1)` as children of the awaiting task, as fork_join() does, and gives a std::vector of the
 /// values, by index; nothing if they are void. `f` returns a Task, or a value; it is called on any shard, by several at
 /// a time. A Task may suspend, and holds up none of the others by it. An exception that `f` throws instead of giving a
-/// Task is given like a child's; the few children whose Tasks it had given just before are not run.
+/// Task is given like a child's; the few children whose Tasks it had given just before are not run. (A lambda that
+/// captures needs a name, as with fork_join().)
 ///
 /// The children are forked as a tree of 32 branches each: a frame is made shortly before its child runs, so a million
 /// children need the memory of some hundred, unless they suspend. A value type is default constructible, and not bool.
 template <class F>
-requires std::invocable<F&, std::size_t>
-[[nodiscard("co_await it")]] auto spawn_many(std::size_t count, F f)
+requires(std::invocable<F&, std::size_t> &&
+         !std::is_reference_v<detail::IndexedValue<F>>) [[nodiscard("co_await it")]] auto spawn_many(std::size_t count,
+                                                                                                     F f)
     -> Task<std::conditional_t<std::is_void_v<detail::IndexedValue<F>>, void, std::vector<detail::IndexedValue<F>>>> {
     using T = detail::IndexedValue<F>;
     if constexpr (std::is_void_v<T>) {

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "spargio/detail/clamp_duration.hpp"
 #include "spargio/detail/core_ref.hpp"
 #include "spargio/detail/join.hpp"
 #include "spargio/detail/result_slot.hpp"
@@ -25,32 +26,6 @@ template <class T = void>
 class JoinHandle;
 
 namespace detail {
-
-/// Saturates: a duration beyond what the clock can hold means "for ever", a negative one "not at all".
-template <class Rep, class Period>
-[[nodiscard]] constexpr std::chrono::nanoseconds clamp_duration(std::chrono::duration<Rep, Period> duration) noexcept {
-    constexpr auto most = std::chrono::nanoseconds(std::int64_t{1} << 62U);
-    using Seconds = std::chrono::duration<double>;
-    const auto seconds = std::chrono::duration_cast<Seconds>(duration);
-    if (!(seconds.count() > 0)) {  // Also true for NaN.
-        return std::chrono::nanoseconds::zero();
-    }
-    if (seconds >= std::chrono::duration_cast<Seconds>(most)) {
-        return most;
-    }
-    if constexpr (std::is_integral_v<Rep>) {
-        // In 128 bits, and seconds and the rest apart: any period then fits, also one that has no nanoseconds'
-        // multiple.
-        __extension__ using Wide = __int128;
-        constexpr Wide second = 1'000'000'000;
-        const Wide ticks = static_cast<Wide>(duration.count()) * Period::num;
-        const Wide rest = ticks % Period::den * second;
-        const Wide total = ticks / Period::den * second + (rest + Period::den - 1) / Period::den;
-        return total < most.count() ? std::chrono::nanoseconds(static_cast<std::int64_t>(total)) : most;
-    } else {
-        return std::chrono::ceil<std::chrono::nanoseconds>(duration);
-    }
-}
 
 /// The value of an ended task, or a throw. Leaves the block to its owner.
 template <class T>
@@ -180,8 +155,11 @@ public:
         return detail::JoinAwaiter<T>(std::exchange(require(), nullptr), runtime_);
     }
 
+    detail::JoinAwaiter<T> operator co_await() & = delete;  // co_await std::move(handle), or co_await handle.join()
+
     /// Awaitable: the same as a Result, but the task's own exception is still rethrown. When the awaiting task is
-    /// stopped, gives std::errc::operation_canceled, and the handle stays valid. A value can be taken once.
+    /// stopped, gives std::errc::operation_canceled, and the handle stays valid. A value can be taken once. The handle
+    /// stays where it is, and is not detached, until this has been awaited.
     [[nodiscard("co_await it")]] detail::JoinResultAwaiter<T> join() requires(!std::is_reference_v<T>) {
         return detail::JoinResultAwaiter<T>(require(), runtime_);
     }
@@ -205,7 +183,8 @@ public:
     /// Why the spawn was refused (RuntimeError::Closed, InvalidShard, Overloaded, ...); empty if it was not.
     std::error_code spawn_error() const { return detail::refusal_of(require()); }
 
-    /// Asks the task to stop: its token, and the wait it is suspended in. Returns at once; any thread.
+    /// Asks the task to stop: its token, and the wait it is suspended in. Returns at once; any thread. A blocking job
+    /// (RuntimeHandle::spawn_blocking()) has neither: it is run all the same.
     void request_stop() const { detail::request_task_stop(require()); }
 
     /// Lets go: the task runs on. If it has ended with an exception that nobody took, the runtime's

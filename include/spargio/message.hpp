@@ -9,11 +9,11 @@
 #include <span>
 #include <utility>
 
+#include "spargio/detail/clamp_duration.hpp"
 #include "spargio/detail/core_ref.hpp"
 #include "spargio/detail/send.hpp"
 #include "spargio/detail/ticket_wait.hpp"
 #include "spargio/event.hpp"
-#include "spargio/join_handle.hpp"
 #include "spargio/result.hpp"
 #include "spargio/shard_id.hpp"
 #include "spargio/task.hpp"
@@ -68,7 +68,7 @@ public:
     /// runtime, decided or not: co_await it there.
     [[nodiscard]] Result<void> get() const;
 
-    /// The same for at most `limit`; whether it is decided, so that get() returns at once.
+    /// The same for at most `limit`; whether it is decided, so that get() returns at once: also true for Closed.
     template <class Rep, class Period>
     [[nodiscard]] bool wait_for(std::chrono::duration<Rep, Period> limit) const {
         return wait_at_most(detail::clamp_duration(limit));
@@ -98,10 +98,10 @@ private:
 ///
 /// No send blocks or allocates (but for the queue itself at the first send: std::bad_alloc). A shard's messages become
 /// visible to the target when the step of the sending task ends, at flush(), or after 64 of them; a sleeping target is
-/// woken then, by one system call (MSG_RING, Linux 5.18; a futex without io_uring). Other threads' messages are visible
-/// at once, but behind those whose sending another thread has begun before. After Backpressure, yield, sleep or do
-/// something else before the next attempt: a good ticket does not say that there is room, only that the target has seen
-/// what it still holds.
+/// woken then, by one system call (MSG_RING from Linux 6.2 on, before that an eventfd; a futex without io_uring). Other
+/// threads' messages are visible at once, but behind those whose sending another thread has begun before. After
+/// Backpressure, yield, sleep or do something else before the next attempt: a good ticket does not say that there is
+/// room, only that the target has seen what it still holds.
 ///
 /// Errors: SendError::Backpressure, the queue is full; Closed, the runtime has shut down; InvalidTag, the tag is
 /// 0xFFFF.
@@ -129,6 +129,10 @@ public:
     template <RingMsg M>
     [[nodiscard]] Result<std::size_t> send_many_nowait(std::span<const M> messages) const {
         return detail::accepted_count(detail::send_encoded(*core_, id_, messages.data(), messages.size()));
+    }
+    template <detail::RingMsgRange R>
+    [[nodiscard]] Result<std::size_t> send_many_nowait(const R& messages) const {
+        return send_many_nowait(std::span<const std::ranges::range_value_t<R>>(messages));
     }
 
     /// Makes all that the calling shard has sent so far in this step visible, to every target, and rings the bells that

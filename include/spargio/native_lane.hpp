@@ -70,7 +70,8 @@ public:
                                     const_cast<std::byte*>(bytes.data()), bytes.size());
     }
 
-    /// The same, and owns the bytes until the end.
+    /// The same, and owns the bytes until the end. A vector that is named is copied: give std::move(bytes), or
+    /// std::span(bytes) to lend them.
     [[nodiscard("co_await it")]] detail::WriteBytesAwaiter write_at(int fd, std::uint64_t offset,
                                                                     std::vector<std::byte> bytes) const {
         return detail::WriteBytesAwaiter(core_, executor(), fd, offset, std::move(bytes));
@@ -107,8 +108,8 @@ public:
     /// user_data, and is kept, with what it holds, until the completion: so let it hold what the kernel is to read or
     /// write (a statx, a timespec). The result is the completion's `res`, an error when that is negative.
     ///
-    ///     auto statx_of = [&](io_uring_sqe* sqe) { io_uring_prep_statx(sqe, AT_FDCWD, path, 0, STATX_SIZE, &buffer);
-    ///     }; auto result = co_await lane.submit(statx_of);
+    ///     auto poll_of = [fd](io_uring_sqe* sqe) { io_uring_prep_poll_add(sqe, fd, POLLIN); };
+    ///     auto result = co_await lane.submit(poll_of);
     ///
     /// One entry, one completion: no multishot, no zero-copy send (checked), and no IOSQE_CQE_SKIP_SUCCESS, links,
     /// drain or buffer selection (those flags are taken out). A descriptor that it opens and nobody takes, since the

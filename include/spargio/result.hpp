@@ -6,6 +6,7 @@
 #include "spargio/detail/result_storage.hpp"
 #include "spargio/error.hpp"
 
+#include <functional>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -85,7 +86,7 @@ concept ComparableWithResult = !is_result<U> && !ErrorSource<U> && EqualTo<U, T>
 ///
 /// Requires: T is an object type, no array, no const, and not itself an error code. Move-only and (with std::in_place)
 /// immovable types work. Only the operations that T has exist.
-/// Thread safety: that of T; no allocation; as big as T and 16 bytes, less padding.
+/// Thread safety: that of T; no allocation; as big as T and 16 bytes, and padding.
 template <class T>
 class Result {
     static_assert(!std::is_reference_v<T>,
@@ -228,29 +229,29 @@ private:
 
     template <class Self, class F>
     static constexpr auto chain(Self&& self, F&& f) {
-        using Next = std::remove_cvref_t<decltype(detail::call_with(std::forward<F>(f),
-                                                                    std::forward<Self>(self).storage_.value))>;
+        using Next =
+            std::remove_cvref_t<decltype(std::invoke(std::forward<F>(f), std::forward<Self>(self).storage_.value))>;
         static_assert(detail::is_result<Next>,
                       "the function given to and_then returns a Result; for a plain value: transform");
         if (self.has_value()) {
-            return Next(detail::call_with(std::forward<F>(f), std::forward<Self>(self).storage_.value));
+            return Next(std::invoke(std::forward<F>(f), std::forward<Self>(self).storage_.value));
         }
         return Next(self.error());
     }
 
     template <class Self, class F>
     static constexpr auto map(Self&& self, F&& f) {
-        using Value = std::remove_cvref_t<decltype(detail::call_with(std::forward<F>(f),
-                                                                     std::forward<Self>(self).storage_.value))>;
+        using Value =
+            std::remove_cvref_t<decltype(std::invoke(std::forward<F>(f), std::forward<Self>(self).storage_.value))>;
         if (!self.has_value()) {
             return Result<Value>(self.error());
         }
         if constexpr (std::is_void_v<Value>) {
-            detail::call_with(std::forward<F>(f), std::forward<Self>(self).storage_.value);
+            std::invoke(std::forward<F>(f), std::forward<Self>(self).storage_.value);
             return Result<Value>();
         } else {
             return Result<Value>(std::in_place,
-                                 detail::call_with(std::forward<F>(f), std::forward<Self>(self).storage_.value));
+                                 std::invoke(std::forward<F>(f), std::forward<Self>(self).storage_.value));
         }
     }
 

@@ -2,6 +2,7 @@
 // run: a whole program in one call.
 #pragma once
 
+#include <concepts>
 #include <type_traits>
 #include <utility>
 
@@ -13,6 +14,7 @@ namespace spargio {
 /// is taken as it is), shuts the runtime down, and gives f's value. `f` stays alive meanwhile, so it may be a coroutine
 /// lambda with captures. Throws what build(), `f` or the task throws.
 template <class F>
+requires std::invocable<F&, RuntimeHandle>
 auto run_with(RuntimeBuilder builder, F&& f) {
     Runtime runtime = builder.build();
     using Returned = std::invoke_result_t<F&, RuntimeHandle>;
@@ -25,6 +27,7 @@ auto run_with(RuntimeBuilder builder, F&& f) {
 
 /// run_with() a default RuntimeBuilder.
 template <class F>
+requires std::invocable<F&, RuntimeHandle>
 auto run(F&& f) {
     return run_with(RuntimeBuilder(), std::forward<F>(f));
 }

@@ -10,7 +10,8 @@
 namespace spargio {
 
 /// Owns the shard threads, their rings and everything spawned on them; made by RuntimeBuilder. Move-only. Its
-/// destructor is shutdown(). handle(), block_on() and shutdown() may be called from any thread.
+/// destructor is shutdown(), and so is an assignment to it, for what it had. handle(), block_on() and shutdown() may be
+/// called from any thread.
 class Runtime {
 public:
     Runtime(Runtime&& other) noexcept;
@@ -24,7 +25,8 @@ public:
     [[nodiscard]] std::size_t shard_count() const noexcept;
 
     /// Runs the spawnable pinned to a shard (they take turns, from shard 0) and blocks the calling thread until it
-    /// ends; returns its value or rethrows. std::logic_error on a shard thread of this runtime.
+    /// ends; returns its value or rethrows. std::logic_error on a shard thread of this runtime; std::system_error when
+    /// the runtime is shut down, RuntimeError::Closed before and JoinError::Canceled meanwhile.
     template <Spawnable F>
     auto block_on(F&& spawnable) -> SpawnValue<F> {
         detail::refuse_on_shard_of(detail::core_id(&*core_));  // Before anything runs that nobody would wait for.
@@ -37,10 +39,12 @@ public:
     /// awaited one before the one that awaits it, and their joiners get JoinError::Canceled; threads are joined,
     /// blocking jobs that run are waited for; the rings are closed. Idempotent; concurrent calls wait for the first. On
     /// one of its own threads (shard or blocking pool) it starts the shutdown and returns, and a helper thread does the
-    /// rest after the step. In a child after fork() it does nothing: the threads are not there. On a shard of
-    /// another runtime it waits like any thread, so two runtimes whose tasks shut each other down wait for ever, and so
-    /// does a shard that shuts down a runtime with a task that awaits an operation on that very shard's ring.
-    void shutdown();
+    /// rest after the step. In a child after fork() it does nothing, like the destructor: the threads are not there,
+    /// and where anything else needs one of them the child is aborted with a sentence; it may build a runtime of its
+    /// own. On a shard of another runtime it waits like any thread, so two runtimes whose tasks shut each other down
+    /// wait for ever, and so does a shard that shuts down a runtime with a task that awaits an operation on that very
+    /// shard's ring.
+    void shutdown() noexcept;
 
 private:
     friend class RuntimeBuilder;

@@ -76,14 +76,16 @@ public:
     /// error.
     RuntimeBuilder& io_uring_defer_taskrun(bool on);
     /// Called with an exception that left a task nobody joins, on the thread where the last chance to join it went
-    /// away; must not throw. Default: one line on stderr, then std::terminate. Nothing is reported while a shutdown
-    /// runs; an exception in a handle that is dropped after it is.
+    /// away: as a rule a shard, so it should not block, and on several at a time. Must not throw (std::terminate).
+    /// Default, and with an empty function: one line on stderr, then std::terminate. Nothing is reported while a
+    /// shutdown runs; an exception in a handle that is dropped after it is.
     RuntimeBuilder& on_unhandled_exception(std::function<void(std::exception_ptr)> hook);
 
     /// Starts the shards. Throws std::system_error whose what() names the option or the errno, and the remedy.
     /// On failure no thread, ring or descriptor is left.
     Runtime build() const;
-    /// The same without throwing: RuntimeError::InvalidConfig, ThreadSpawn or IoUringInit, or an errno.
+    /// The same without throwing: RuntimeError::InvalidConfig, ThreadSpawn or IoUringInit, or an errno. (A hook whose
+    /// copy throws is let through.)
     Result<Runtime> try_build() const;
 
 private:

@@ -63,7 +63,8 @@ public:
         return spawn_with_placement(TaskPlacement::stealable(), std::forward<F>(spawnable));
     }
 
-    /// The same, queued at `preferred` first.
+    /// The same, queued at `preferred` first. RuntimeError::InvalidShard if there is no such shard; a caller that is no
+    /// task of this runtime gets Overloaded when that shard's own queue is full.
     template <Spawnable F>
     JoinHandle<SpawnValue<F>> spawn_stealable_on(ShardId preferred, F&& spawnable) const {
         return spawn_with_placement(TaskPlacement::stealable_preferred(preferred), std::forward<F>(spawnable));
@@ -75,7 +76,10 @@ public:
     }
 
     /// Runs a plain callable on a bounded pool of threads outside the shards: for calls that block. Full queue:
-    /// RuntimeError::Overloaded; no thread to be had: ThreadSpawn. Joining it is joining a task.
+    /// RuntimeError::Overloaded; no thread to be had: ThreadSpawn; after the shutdown: Closed. Joining it is joining a
+    /// task, and what it throws goes where a task's exception goes. It cannot be stopped: give it a flag of your own to
+    /// look at. A shutdown waits for jobs that run; those that are queued still are not run (JoinError::Canceled). The
+    /// callable is destroyed on the pool's thread, or in the shutdown.
     template <detail::SpawnableCallable F>
     requires(!detail::is_task<std::invoke_result_t<detail::Called<std::decay_t<F>>>>)
         JoinHandle<SpawnValue<F>> spawn_blocking(F&& callable)

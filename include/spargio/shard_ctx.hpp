@@ -111,6 +111,10 @@ public:
     [[nodiscard]] Result<std::size_t> send_many_nowait(ShardId target, std::span<const M> messages) const {
         return detail::accepted_count(detail::send_encoded(own_core(), target, messages.data(), messages.size()));
     }
+    template <detail::RingMsgRange R>
+    [[nodiscard]] Result<std::size_t> send_many_nowait(ShardId target, const R& messages) const {
+        return send_many_nowait(target, std::span<const std::ranges::range_value_t<R>>(messages));
+    }
     SendTicket flush() const;
 
     /// Awaitable -> Event: the next message to this shard. Several tasks may wait: each message goes to one of them, to

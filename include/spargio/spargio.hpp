@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Everything but the opt-in headers (spargio/fmt.hpp).
+// Everything but the opt-in headers, spargio/asio.hpp and spargio/fmt.hpp.
 #pragma once
 
 #include "spargio/backend.hpp"

@@ -160,6 +160,8 @@ public:
 
     template <class U = T>
     requires(!std::is_scalar_v<T> && std::is_convertible_v<U&&, T>) void return_value(U&& value) {
+        static_assert(refers_to_lasting<T, U&&>,
+                      "this task gives a reference: co_return an object that outlives the task, not a temporary");
         ResultSlot<T>::store(this->header(), std::forward<U>(value));
     }
 };
@@ -222,6 +224,8 @@ public:
         SPARGIO_CHECK(task_ != nullptr, "this Task was awaited, spawned or moved from already: a task runs once");
         return detail::TaskAwaiter<T>(std::exchange(task_, nullptr));
     }
+
+    detail::TaskAwaiter<T> operator co_await() & = delete;  // co_await std::move(task)
 
     /// False once it was awaited, spawned or moved from.
     [[nodiscard]] bool valid() const noexcept { return task_ != nullptr; }

@@ -2,6 +2,7 @@
 // TaskGroup: children on any shards that are waited for together.
 #pragma once
 
+#include <concepts>
 #include <exception>
 #include <type_traits>
 #include <utility>
@@ -74,7 +75,8 @@ Task<> join_group(GroupState* group);
 ///
 /// The first error stops the rest: an exception of a child, or a spawn that was refused (a std::system_error with the
 /// reason). join() waits for all of them and rethrows it; later ones are dropped. What children return is dropped too.
-/// An ended child leaves nothing behind: a group may live for ever.
+/// An ended child leaves nothing behind: a group may live for ever. But an error or a stop is final: children that are
+/// spawned later start stopped, after join() too. To go on, make a new group.
 ///
 /// A group must be joined after its last spawn, before it is destroyed: else the program stops with a sentence, but for
 /// a shutdown, in which nobody can be waited for. Prefer with_group(), which joins on every way out.
@@ -109,7 +111,7 @@ public:
     /// A task that waits until all children have ended, those too that are spawned meanwhile; then rethrows the first
     /// error since the last join. The caller resumes on its own shard, or, if it is stealable, where the last child
     /// ended. A stop of the caller is passed on to the children, and their ends are still awaited. Not for a child of
-    /// the group, which would wait for itself.
+    /// the group, which would wait for itself. The group stays until the task has ended.
     [[nodiscard("co_await it")]] Task<> join() { return detail::join_group(state_); }
 
     /// Asks all children to stop, also those that are spawned later. Returns at once.
@@ -117,6 +119,7 @@ public:
 
 private:
     template <class F>
+    requires std::invocable<F&, TaskGroup&>
     friend auto with_group(F body) -> Task<detail::GroupBodyValue<F>>;
 
     detail::GroupState* state_;
@@ -133,6 +136,8 @@ private:
 ///     };
 ///     co_await spargio::with_group(fetch_all);
 ///
+/// (A lambda that captures needs a name: GCC 12 destroys one inside a co_await twice.)
+///
 /// The first error in time, of the body or of a child, stops all the others, the body too, and is rethrown when they
 /// have ended. A stop of the caller stops the body and the children. group.request_stop() stops the children only.
 ///
@@ -140,6 +145,7 @@ private:
 /// end with the body. The body runs where the caller may run, pinned or stealable, as a task of its own: it has a stop
 /// token of its own. The caller resumes as after join().
 template <class F>
+requires std::invocable<F&, TaskGroup&>
 auto with_group(F body) -> Task<detail::GroupBodyValue<F>> {
     TaskGroup group;
     group.state_->expect_body();

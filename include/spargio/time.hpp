@@ -5,9 +5,9 @@
 #include <chrono>
 #include <coroutine>
 
+#include "spargio/detail/clamp_duration.hpp"
 #include "spargio/detail/seams.hpp"
 #include "spargio/detail/sleep_wait.hpp"
-#include "spargio/join_handle.hpp"
 #include "spargio/result.hpp"
 #include "spargio/task.hpp"
 

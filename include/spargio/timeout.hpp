@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "spargio/config.hpp"
+#include "spargio/detail/clamp_duration.hpp"
 #include "spargio/detail/forked_tasks.hpp"
 #include "spargio/detail/local_fork.hpp"
-#include "spargio/join_handle.hpp"
 #include "spargio/result.hpp"
 #include "spargio/task.hpp"
 

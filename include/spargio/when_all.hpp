@@ -86,7 +86,7 @@ requires(!std::is_rvalue_reference_v<T> && ...) Task<std::tuple<detail::ForkValu
 /// for void, of std::reference_wrapper for references. Empty: an empty one, at once.
 template <class T>
 requires(!std::is_rvalue_reference_v<T>) Task<std::vector<detail::ObjectValue<T>>> when_all(
-    std::vector<Task<T>> tasks) {
+    std::vector<Task<T>>&& tasks) {
     for (const Task<T>& task : tasks) {
         SPARGIO_CHECK(task.valid(), "when_all: one of the Tasks was awaited, spawned or moved from already");
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The inbox and the park word: each item is taken once, in order, with its content, and no sleeper is left with one.
-#include "spargio/detail/inbox.hpp"
+#include "inbox.hpp"
 
 #include <cstddef>
 
 #include "checker.hpp"
-#include "spargio/detail/park_state.hpp"
+#include "park_state.hpp"
 
 namespace spargio::model_checker {
 namespace {

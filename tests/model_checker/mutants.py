@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 DEQUE = "src/steal_deque.hpp"
 FENCE = "src/asymmetric_fence.hpp"
-INBOX = "include/spargio/detail/inbox.hpp"
-PARK = "include/spargio/detail/park_state.hpp"
+INBOX = "src/inbox.hpp"
+PARK = "src/park_state.hpp"
 
 
 @dataclass

@@ -18,7 +18,6 @@
 #include "support/backend_test.hpp"
 #include "support/child_process.hpp"
 #include "support/process_gauges.hpp"
-#include "support/process_main.hpp"
 #include "support/stress.hpp"
 #include "support/workloads.hpp"
 
@@ -28,9 +27,9 @@ extern "C" const char* __asan_default_options() {
     return "detect_leaks=0";
 }
 #elif SPARGIO_TSAN
-// Without the second that it gives other threads to race with the exit.
+// Without the second that it gives other threads to race with the exit; a child may have threads of its own.
 extern "C" const char* __tsan_default_options() {
-    return "atexit_sleep_ms=0";
+    return "atexit_sleep_ms=0:die_after_fork=0";
 }
 #endif
 
@@ -114,6 +113,49 @@ TEST_P(ForkUnderLoad, AChildMayShutItsCopyDownOrDropIt) {
     EXPECT_TRUE(sleeper.done());
 }
 
+TEST_P(ForkUnderLoad, AChildThatNeedsAThreadOfItsParentIsAborted) {
+    auto owner = builder(2).idle_spin(std::chrono::microseconds(0)).build();
+    const auto handle = owner.handle();
+    const auto sleeper = handle.spawn_pinned(1, sleep_for_ever());
+    for (ShardId shard = 0; shard < 2; ++shard) {
+        finish_step(handle, shard);
+    }
+    const char* const sentence = "uses its parent's runtime";
+    EXPECT_DEATH(handle.spawn_pinned(0, [] {}).get(), sentence);
+    EXPECT_DEATH(owner.block_on([]() -> Task<> { co_await yield(); }), sentence);
+    EXPECT_DEATH(static_cast<void>(sleeper.wait_for(std::chrono::hours(1))), sentence);
+    EXPECT_EQ(do_some_of_everything(owner), everything);
+}
+
+/// It has one thread, the shard's; the rings are not mapped there.
+TEST_P(ForkUnderLoad, AChildOfATaskEndsWithTheStep) {
+    const auto owner = runtime(2);
+    const auto handle = owner.handle();
+    const pid_t child = handle
+                            .spawn_pinned(0,
+                                          [] {
+                                              const pid_t pid = fork();
+                                              if (pid == 0) {
+                                                  fclose(stderr);
+                                              }
+                                              return pid;
+                                          })
+                            .get();
+    ASSERT_GT(child, 0);
+    EXPECT_EQ(end_of_child(child), "signal 6");
+    EXPECT_EQ(do_some_of_everything(owner), everything);
+}
+
+TEST_P(ForkUnderLoad, AChildMayBuildARuntimeOfItsOwn) {
+    const auto owner = runtime(2);
+    EXPECT_EQ(run_forked([this] {
+                  const auto own = runtime(2);
+                  return do_some_of_everything(own) == everything ? 5 : 1;
+              }),
+              "exit 5");
+    EXPECT_EQ(do_some_of_everything(owner), everything);
+}
+
 TEST_P(ForkUnderLoad, NoDescriptorOutlivesAnExec) {
     const auto owner = runtime(2);
     for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
@@ -130,8 +172,3 @@ SPARGIO_ON_BOTH_BACKENDS(ForkUnderLoad);
 
 }  // namespace
 }  // namespace spargio::test
-
-int main(int argc, char** argv) {
-    ::testing::InitGoogleTest(&argc, argv);
-    return spargio::test::run_process_tests();
-}

@@ -8,8 +8,10 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/files.hpp"
 #include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
+#include "support/uring_test.hpp"
 
 namespace spargio::test {
 namespace {
@@ -142,6 +144,34 @@ TEST_P(Doorbells, MessagesToAShardThatIsAwakeRingNone) {
     EXPECT_TRUE(handle.remote(1)->send_raw(1, 1)->get().has_value());
     const auto stats = handle.stats_snapshot();
     EXPECT_EQ(stats.ring_msgs_submitted, 403U);
+}
+
+class OwnBells : public UringTest {};
+
+/// Several operations that end together wake a shard that is marked as asleep until it has looked at them all.
+TEST_F(OwnBells, AShardRingsNoneForItself) {
+    const Runtime runtime = builder(1).idle_spin(std::chrono::microseconds(0)).build();
+    const auto handle = runtime.handle();
+    const auto lane = handle.native_lane(0).value();
+    const Pipe pipe;
+    for (int round = 0; round < 20; ++round) {
+        std::vector<JoinHandle<bool>> readers;
+        for (int i = 0; i < 16; ++i) {
+            readers.push_back(handle.spawn_stealable([&]() -> Task<bool> {
+                const auto read = co_await lane.read_at(pipe.reader.get(), NativeLane::current_position, 1);
+                co_return read.has_value();
+            }));
+        }
+        while (handle.stats_snapshot().pending_native_ops != readers.size()) {
+            std::this_thread::yield();
+        }
+        const auto before = handle.stats_snapshot().doorbells_rung;
+        EXPECT_EQ(write(pipe.writer.get(), "0123456789abcdef", 16), 16);
+        for (auto& reader : readers) {
+            EXPECT_TRUE(reader.get());
+        }
+        EXPECT_EQ(handle.stats_snapshot().doorbells_rung, before);
+    }
 }
 
 }  // namespace

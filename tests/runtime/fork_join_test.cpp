@@ -279,5 +279,16 @@ TEST_P(ForkJoin, CountsItsChildrenAsStealableTasks) {
     EXPECT_EQ(stats.tasks_live, 0U);
 }
 
+TEST(ForkJoinDeathTest, AwaitedTwiceIsACheckedFailure) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_DEATH(run_with(RuntimeBuilder().shards(1).backend(BackendKind::Queue),
+                          [](const RuntimeHandle&) -> Task<> {
+                              auto fork = fork_join(nothing(), nothing());
+                              co_await fork;
+                              co_await fork;
+                          }),
+                 "awaited a second time");
+}
+
 }  // namespace
 }  // namespace spargio::test

@@ -235,6 +235,7 @@ TEST_P(Messages, SendManyTakesAsManyAsFitFromTheFront) {
         EXPECT_TRUE(rest.has_value() && *rest == 3);
         const auto none = target.send_many_nowait(std::span<const Number>(many));
         EXPECT_EQ(none.error(), SendError::Backpressure);
+        EXPECT_EQ(target.send_many_nowait(many).error(), SendError::Backpressure);
         const auto nothing = target.send_many_nowait(std::span<const Number>());
         EXPECT_TRUE(nothing.has_value() && *nothing == 0);
     };
@@ -255,7 +256,7 @@ TEST_P(Messages, SendManyOfMoreThanAChunkIsWholeAndInOrder) {
     for (std::uint32_t i = 0; i < 1000; ++i) {
         many.push_back(Number{i});
     }
-    const auto accepted = two.handle().remote(1)->send_many_nowait(std::span<const Number>(many));
+    const auto accepted = two.handle().remote(1)->send_many_nowait(many);
     EXPECT_TRUE(accepted.has_value() && *accepted == 1000);
     EXPECT_EQ(received.get(), numbers(1000));
 }

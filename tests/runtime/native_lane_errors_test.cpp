@@ -167,6 +167,22 @@ TEST_F(NativeLaneErrors, EachOfEachOperation) {
     EXPECT_EQ(content_of(file_), "same");
 }
 
+/// What a completion begins goes to the kernel at once, not when the shard has given up waiting for something else.
+TEST_F(NativeLaneErrors, LatencyOfAnotherAttemptIsNotTheSpin) {
+    const InstalledFaults installed(answer_);
+    Runtime runtime = builder(1).idle_spin(std::chrono::seconds(1)).build();
+    const auto lane = runtime.handle().native_lane(0).value();
+    answer_.give(EINTR, 3);
+    const auto begin = std::chrono::steady_clock::now();
+    const auto bytes = runtime.block_on([&]() -> Task<std::size_t> {
+        const auto read = co_await lane.read_at(file_.get(), 0, 4);
+        co_return read.value().size();
+    });
+    EXPECT_EQ(bytes, 4U);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(500));
+    EXPECT_EQ(answer_.left(), 0);
+}
+
 TEST_F(NativeLaneErrors, OneByteAtATimeUnderEveryHelper) {
     ShortTransfers shorts(1);
     const InstalledFaults installed(shorts);

@@ -68,7 +68,8 @@ TEST_P(SpawnMany, OfASpanAndOfAnArray) {
     auto two = runtime(2);
     two.block_on([]() -> Task<> {
         std::array<Task<int>, 3> kept{yields_some(0), yields_some(1), yields_some(2)};
-        const auto from_span = co_await spawn_many(std::span<Task<int>>(kept));
+        const auto named = std::span<Task<int>>(kept);
+        const auto from_span = co_await spawn_many(named);
         EXPECT_EQ(from_span, count_up(3));
         EXPECT_FALSE(kept.front().valid());
         std::array<Task<int>, 2> moved{yields_some(0), yields_some(1)};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of how durations of any kind become nanoseconds: clamped, rounded up, without overflow.
-#include "spargio/join_handle.hpp"
+#include "spargio/detail/clamp_duration.hpp"
 
 #include <chrono>
 #include <cstdint>

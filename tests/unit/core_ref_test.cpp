@@ -71,13 +71,6 @@ TEST_F(CoreRefTest, MovingPassesTheReferenceOn) {
     EXPECT_EQ(first.get(), core);
 }
 
-TEST_F(CoreRefTest, AdoptCountsNothing) {
-    RuntimeCore* core = make_core();
-    core_acquire(core);
-    { const auto adopted = CoreRef::adopt(core); }
-    EXPECT_FALSE(core_lives());
-}
-
 TEST_F(CoreRefTest, IdsAreNotUsedAgain) {
     std::uint64_t first = 0;
     {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of the inbox: order, the duty to wake, closing.
-#include "spargio/detail/inbox.hpp"
+#include "inbox.hpp"
 
 #include <array>
 #include <atomic>

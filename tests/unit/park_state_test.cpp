@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of the sleep handshake's word: its transitions, one bell for each sleep, no item slept over.
-#include "spargio/detail/park_state.hpp"
+#include "park_state.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 #include <gtest/gtest.h>
 
+#include "inbox.hpp"
 #include "race.hpp"
-#include "spargio/detail/inbox.hpp"
 #include "spargio/detail/seams.hpp"
 #include "spargio/detail/work_item.hpp"
 #include "support/stress.hpp"

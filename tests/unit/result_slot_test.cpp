@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -25,6 +26,18 @@ struct alignas(64) OverAligned {
     std::array<unsigned char, 64> bytes{};
 };
 using Large = std::array<unsigned char, 20'000>;
+
+// A task of a reference refers to what it is given; to a temporary of its own it would be the last to refer.
+struct Base {};
+struct Derived : Base {};
+static_assert(refers_to_lasting<int, int> && refers_to_lasting<std::string, const char*>, "a value is no reference");
+static_assert(refers_to_lasting<int&, int&> && refers_to_lasting<const int&, const int&>);
+static_assert(refers_to_lasting<const Base&, Derived&> && refers_to_lasting<const int&, int&>);
+static_assert(refers_to_lasting<const int&, std::reference_wrapper<int>>);
+static_assert(refers_to_lasting<const int&, std::reference_wrapper<const int>&>);
+static_assert(!refers_to_lasting<const int&, int> && !refers_to_lasting<const long&, int&>);
+static_assert(!refers_to_lasting<const std::string&, const char (&)[2]>);
+static_assert(!refers_to_lasting<const std::string&, std::string>);
 
 static_assert(std::is_same_v<StoredResult<int>::type, int>);
 static_assert(std::is_same_v<StoredResult<std::string>::type, std::string>);

@@ -434,6 +434,8 @@ TEST(Result, TransformWrapsWhatTheFunctionReturns) {
     EXPECT_EQ(text.transform(&std::string::size), 3u);
     const Result<std::pair<int, std::string>> pair(std::in_place, 1, "one");
     EXPECT_EQ(pair.transform(&std::pair<int, std::string>::second), std::string("one"));
+    const Result<std::shared_ptr<std::string>> pointer(std::make_shared<std::string>("four"));
+    EXPECT_EQ(pointer.transform(&std::string::size), 4u);
 
     int seen = 0;
     const Result<> seen_it = half(4).transform([&](int n) { seen = n; });

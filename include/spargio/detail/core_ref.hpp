@@ -38,18 +38,12 @@ public:
         }
     }
 
-    /// Takes over a reference that somebody else counted.
-    [[nodiscard]] static CoreRef adopt(RuntimeCore* core) noexcept {
-        CoreRef ref;
-        ref.core_ = core;
-        return ref;
-    }
-
     [[nodiscard]] RuntimeCore* get() const noexcept { return core_; }
     RuntimeCore& operator*() const noexcept { return *operator->(); }
     RuntimeCore* operator->() const noexcept {
-        SPARGIO_CHECK(core_ != nullptr,
-                      "a Runtime, RuntimeHandle, RemoteShard or SendTicket was used after it was moved from");
+        SPARGIO_CHECK(
+            core_ != nullptr,
+            "a Runtime, RuntimeHandle, RemoteShard, SendTicket or NativeLane was used after it was moved from");
         return core_;
     }
     explicit operator bool() const noexcept { return core_ != nullptr; }

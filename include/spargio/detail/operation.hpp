@@ -73,7 +73,7 @@ struct Operation : Wait, OperationStart, OperationStop {
     bool cancel_sent = false;
     std::uint8_t cancels_missed = 0;
     std::uint8_t opcode = 0;  // Of the last attempt; the descriptor too.
-    int fd = -1;
+    int last_fd = -1;
     bool named = false;  // As one that a shutdown waits for.
     clock::time_point cancelled_at{};
 };

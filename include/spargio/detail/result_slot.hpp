@@ -2,6 +2,7 @@
 // Where a task's value or exception stays between the end of its frame and its joiner.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <exception>
 #include <new>
@@ -57,6 +58,17 @@ template <>
 struct StoredResult<void> {
     static constexpr bool by_pointer = false;
     struct type {};
+};
+
+/// Whether a T, if it is a reference, refers to what is given, not to a temporary that is made of it. A class may
+/// convert to the reference, as std::reference_wrapper does.
+template <class T, class U>
+inline constexpr bool refers_to_lasting =
+    !std::is_reference_v<T> || !std::is_const_v<std::remove_reference_t<T>> ||
+    (std::is_lvalue_reference_v<U> &&
+     std::is_convertible_v<std::remove_reference_t<U>*, std::remove_reference_t<T>*>) ||
+    std::is_convertible_v<U, std::remove_const_t<std::remove_reference_t<T>>&> || requires(U given) {
+    { given.get() } -> std::same_as<T>;
 };
 
 /// Typed access to a block's result slot; TaskHeader::outcome says which of the two it holds.

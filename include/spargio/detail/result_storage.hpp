@@ -11,18 +11,6 @@
 
 namespace spargio::detail {
 
-// std::invoke for one argument; its header <functional> is too heavy for what every file of a user includes.
-template <class F, class V>
-constexpr decltype(auto) call_with(F&& f, V&& value) {
-    if constexpr (std::is_member_function_pointer_v<std::remove_cvref_t<F>>) {
-        return (std::forward<V>(value).*f)();
-    } else if constexpr (std::is_member_object_pointer_v<std::remove_cvref_t<F>>) {
-        return (std::forward<V>(value).*f);
-    } else {
-        return std::forward<F>(f)(std::forward<V>(value));
-    }
-}
-
 // The error is kept as its two words, code 0 for "a value is here": making an empty std::error_code is a call into
 // libstdc++, and a value should not pay for it.
 struct ErrorWords {
