@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# spargio_asio: standalone Asio for the project's own programs, where it is found.
+# spargio_asio: standalone Asio for the project's own programs, where it is found. SPARGIO_ASIO_INCLUDE_DIR may be set to one
+# in an unusual place.
 include_guard(GLOBAL)
 
 find_path(SPARGIO_ASIO_INCLUDE_DIR NAMES asio.hpp)

@@ -342,7 +342,7 @@ def print_recorded(guards, ratios):
     for guard in guards:
         ratio, noise = recorded(ratios[guard.name])
         spread = f"{show_ratio(min(ratios[guard.name]))} .. {show_ratio(max(ratios[guard.name]))}"
-        remark = "  too noisy to guard: record on an idle machine" if noise > TOO_MUCH_NOISE else ""
+        remark = "  too noisy to guard" if noise > TOO_MUCH_NOISE else ""
         rows.append((guard.name, show_ratio(ratio), f"{noise:.2f}", show_ratio(guard.ratio), spread + remark))
     print_table(("guard", "ratio", "noise", "before", "lowest .. highest"), rows)
 
@@ -408,6 +408,9 @@ def record(arguments, guardrails, guards, bench):
         for guard in guards:
             ratios[guard.name].append(medians[guard.numerator] / medians[guard.denominator])
     print_recorded(guards, ratios)
+    noisy = [name for name, measured in ratios.items() if recorded(measured)[1] > TOO_MUCH_NOISE]
+    if len(noisy) == len(guards):
+        raise CannotTell("nothing is written: all guards are too noisy", "record on an idle machine")
     group = guardrails[arguments.group]
     context = bench.context
     group["recorded"] = {
@@ -416,10 +419,15 @@ def record(arguments, guardrails, guards, bench):
         "others_percent": arguments.others,  # At most so much of the CPUs went to other programs.
     }
     group["recorded"] |= {key: context.get(key) for key in ("kernel", "cpu_model", "cpus_usable", "compiler")}
+    if noisy:
+        group["recorded"]["not_recorded"] = noisy  # What these have is of an earlier recording.
     for entry in group["guards"]:
-        entry["ratio"], entry["noise"] = recorded(ratios[entry["name"]])
+        if entry["name"] not in noisy:
+            entry["ratio"], entry["noise"] = recorded(ratios[entry["name"]])
     Path(arguments.guardrails).write_text(json.dumps(guardrails, indent=2) + "\n", encoding="utf-8")
     say(f"written to {arguments.guardrails}")
+    if noisy:
+        raise CannotTell(f"left as they were, too noisy to guard: {', '.join(noisy)}", "record on an idle machine")
     return 0
 
 

@@ -15,7 +15,7 @@
 #
 # Prints a table: the ratio now (of the lowest medians of all runs), the recorded one, the limit, how often it was
 # measured, the verdict. bench/README.md says how a verdict comes about.
-# Exit status: 0 none is worse, 1 one is, 2 it could not be measured.
+# Exit status: 0 none is worse, 1 one is, 2 it could not be measured, or one was too noisy to be recorded and is as it was.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"

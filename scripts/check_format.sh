@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Fails when clang-format would change a source file; `scripts/check_format.sh --fix` changes them.
 #
-# Releases of clang-format differ in details: 14 decides, and is taken where it is installed beside another.
+# Releases of clang-format differ in details: 14 decides, and is taken where it is installed beside another. Without it
+# nothing is checked and the exit status is 77, or 1 in CI (CI is set).
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -19,8 +20,10 @@ tool=clang-format
 spargio_has_command clang-format-14 && tool=clang-format-14
 if [[ "$("${tool}" --version)" != *" version 14."* ]]; then
     # Another release would complain of lines that are right.
-    spargio_say "not checked: $("${tool}" --version) is not clang-format 14, the release that decides"
-    exit 0
+    other="$("${tool}" --version) is not clang-format 14, the release that decides"
+    [[ -z "${CI:-}" ]] || spargio_die "${other}"
+    spargio_say "not checked: ${other}"
+    exit 77
 fi
 
 cd "${SPARGIO_ROOT}"

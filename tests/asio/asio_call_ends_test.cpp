@@ -275,8 +275,8 @@ TEST_F(AsioCallEnds, AHandlersEndMayEndOtherCalls) {
 // Answers, cancellations, deadlines and the ends of contexts, all at once: each handler is called once, or destroyed.
 TEST_F(AsioCallEnds, StressOfEndsThatMeet) {
     Random random(stress_seed());
-    const int rounds = sanitized ? 300 : 2000;
-    for (int round = 0; round < rounds; ++round) {
+    const unsigned rounds = scaled(2000, 300);
+    for (unsigned round = 0; round < rounds; ++round) {
         auto channel_ends = channel<int, int>(2);
         auto& client = channel_ends.first;
         auto& server = channel_ends.second;

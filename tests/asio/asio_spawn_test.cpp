@@ -246,8 +246,8 @@ TEST_P(AsioSpawn, ATaskMayBeginAnOperation) {
 // Ends of tasks, cancellations, shutdowns and ends of contexts, all at once.
 TEST_P(AsioSpawn, StressOfEndsThatMeet) {
     Random random(stress_seed());
-    const int rounds = sanitized ? 60 : 300;
-    for (int round = 0; round < rounds; ++round) {
+    const unsigned rounds = scaled(300, 60);
+    for (unsigned round = 0; round < rounds; ++round) {
         auto two = runtime(2);
         constexpr int spawns = 6;
         std::atomic<int> called{0};

@@ -33,7 +33,7 @@ start() {
         wait -n || true
     done
     mkdir "${folder}/${runs}"
-    (cd "${folder}/${runs}" && "${@:2}" "${line}" && rm -rf "${folder:?}/${runs:?}") &
+    (cd "${folder}/${runs}" && "${@:2}" "${line}" && touch "${folder}/done.${runs}" && rm -rf "${folder:?}/${runs:?}") &
 }
 
 # report VERDICT LINE DETAIL: one line, in one write; what Spin said follows when the run went wrong.
@@ -190,6 +190,10 @@ if ((runs == 0)); then
     printf 'error: no run matches %s\n' "${only}" >&2
     exit 2
 fi
-failures="$(find "${folder}" -maxdepth 1 -name 'failed.*' | wc -l)"
+count() { find "${folder}" -maxdepth 1 -name "$1" | wc -l; }
+# A run that was itself killed has said nothing.
+killed=$((runs - $(count 'done.*')))
+((killed == 0)) || printf 'FAILED  %d runs did not come to a verdict\n' "${killed}"
+failures=$(($(count 'failed.*') + killed))
 printf '%d runs, %d failed\n' "${runs}" "${failures}"
 exit $((failures > 0))

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: MIT
-# Compiles every public header alone with CXX and the warnings that users may have as errors; `cmake -P` runs it.
+# Compiles the headers that users name alone with CXX and the warnings that they may have as errors; `cmake -P` runs it.
+# Not those in detail/, which headers.verify compiles alone with the compiler of the build: they are all in here, too.
+# ASIO: the folder of Asio's headers.
 cmake_minimum_required(VERSION 3.25)
 
-file(GLOB_RECURSE headers RELATIVE "${PROJECT}/include" "${PROJECT}/include/*.hpp")
+file(GLOB headers RELATIVE "${PROJECT}/include" "${PROJECT}/include/spargio/*.hpp")
 if(NOT FMT)
     list(REMOVE_ITEM headers spargio/fmt.hpp)
 endif()
+set(elsewhere "")
 if(NOT ASIO)
-    list(FILTER headers EXCLUDE REGEX "/asio[^/]*\\.hpp$")
+    list(REMOVE_ITEM headers spargio/asio.hpp)
+elseif(NOT ASIO MATCHES "^/usr(/local)?/include$")  # Those are searched anyway, and in the right order.
+    set(elsewhere -isystem "${ASIO}")
 endif()
 cmake_path(GET CXX FILENAME folder)
 set(failed "")
@@ -18,7 +23,7 @@ foreach(header IN LISTS headers)
     file(WRITE "${unit}" "#include <${header}>\n#include <${header}>\n")
     execute_process(
         COMMAND "${CXX}" -std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
-                "-I${PROJECT}/include" "${unit}"
+                "-I${PROJECT}/include" ${elsewhere} "${unit}"
         RESULT_VARIABLE status)
     if(NOT status EQUAL 0)
         list(APPEND failed "${header}")

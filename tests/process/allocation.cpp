@@ -15,7 +15,6 @@
 #include "spargio/spargio.hpp"
 #include "support/backend_test.hpp"
 #include "support/process_gauges.hpp"
-#include "support/process_main.hpp"
 #include "support/stress.hpp"
 
 #if SPARGIO_ASAN || SPARGIO_TSAN
@@ -234,8 +233,3 @@ SPARGIO_ON_BOTH_BACKENDS(Allocation);
 
 }  // namespace
 }  // namespace spargio::test
-
-int main(int argc, char** argv) {
-    ::testing::InitGoogleTest(&argc, argv);
-    return spargio::test::run_process_tests();
-}

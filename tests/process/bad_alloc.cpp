@@ -15,7 +15,6 @@
 #include "spargio/spargio.hpp"
 #include "support/backend_test.hpp"
 #include "support/process_gauges.hpp"
-#include "support/process_main.hpp"
 #include "support/stress.hpp"
 #include "support/workloads.hpp"
 
@@ -184,5 +183,5 @@ int main(int argc, char** argv) {
     is_main_thread = true;
 #endif
     ::testing::InitGoogleTest(&argc, argv);
-    return spargio::test::run_process_tests();
+    return RUN_ALL_TESTS();
 }

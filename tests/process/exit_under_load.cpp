@@ -11,7 +11,6 @@
 #include "spargio/spargio.hpp"
 #include "support/backend_test.hpp"
 #include "support/child_process.hpp"
-#include "support/process_main.hpp"
 #include "support/stress.hpp"
 #include "support/workloads.hpp"
 
@@ -109,5 +108,5 @@ int main(int argc, char** argv) {
         spargio::test::run_child(argv[1]);
     }
     ::testing::InitGoogleTest(&argc, argv);
-    return spargio::test::run_process_tests();
+    return RUN_ALL_TESTS();
 }

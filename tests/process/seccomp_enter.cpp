@@ -15,7 +15,9 @@
 namespace spargio::test {
 namespace {
 
-TEST(SeccompEnter, AutoTakesTheQueueAndSaysWhy) {
+using SeccompEnter = Without<SYS_io_uring_enter>;
+
+TEST_F(SeccompEnter, AutoTakesTheQueueAndSaysWhy) {
     const auto descriptors = open_descriptors();
     const Runtime runtime = RuntimeBuilder().shards(2).build();
     EXPECT_EQ(runtime.backend(), BackendKind::Queue);
@@ -26,7 +28,7 @@ TEST(SeccompEnter, AutoTakesTheQueueAndSaysWhy) {
     EXPECT_EQ(open_descriptors(), descriptors);
 }
 
-TEST(SeccompEnter, IoUringFailsAndSaysWhatToDo) {
+TEST_F(SeccompEnter, IoUringFailsAndSaysWhatToDo) {
     const auto threads = thread_count();
     try {
         const Runtime runtime = RuntimeBuilder().shards(2).backend(BackendKind::IoUring).build();
@@ -42,7 +44,3 @@ TEST(SeccompEnter, IoUringFailsAndSaysWhatToDo) {
 
 }  // namespace
 }  // namespace spargio::test
-
-int main(int argc, char** argv) {
-    return spargio::test::run_tests_without(SYS_io_uring_enter, argc, argv);
-}

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 
 #include "spargio/spargio.hpp"
+#include "support/backend_test.hpp"
 #include "support/light_fences.hpp"
 #include "support/seccomp_filter.hpp"
 #include "support/stalled_shard.hpp"
@@ -15,8 +16,10 @@
 namespace spargio::test {
 namespace {
 
-TEST(SeccompMembarrier, TheRuntimeWorksWithoutItAndSaysSo) {
-    const Runtime runtime = RuntimeBuilder().shards(2).build();
+using SeccompMembarrier = Without<SYS_membarrier>;
+
+TEST_F(SeccompMembarrier, TheRuntimeWorksWithoutItAndSaysSo) {
+    const Runtime runtime = RuntimeBuilder().shards(2).backend(best_backend()).build();
     const auto handle = runtime.handle();
     const auto notes = handle.capabilities().notes;
     EXPECT_TRUE(std::any_of(notes.begin(), notes.end(), [](const std::string& note) {
@@ -31,8 +34,8 @@ TEST(SeccompMembarrier, TheRuntimeWorksWithoutItAndSaysSo) {
     EXPECT_FALSE(light.get());
 }
 
-TEST(SeccompMembarrier, ARuntimeOfOneShardHasNoUseForIt) {
-    const Runtime runtime = RuntimeBuilder().shards(1).build();
+TEST_F(SeccompMembarrier, ARuntimeOfOneShardHasNoUseForIt) {
+    const Runtime runtime = RuntimeBuilder().shards(1).backend(best_backend()).build();
     const auto notes = runtime.handle().capabilities().notes;
     EXPECT_TRUE(std::none_of(notes.begin(), notes.end(),
                              [](const std::string& note) { return note.find("membarrier") != std::string::npos; }));
@@ -41,7 +44,3 @@ TEST(SeccompMembarrier, ARuntimeOfOneShardHasNoUseForIt) {
 
 }  // namespace
 }  // namespace spargio::test
-
-int main(int argc, char** argv) {
-    return spargio::test::run_tests_without(SYS_membarrier, argc, argv);
-}

@@ -17,7 +17,6 @@
 #include "support/event.hpp"
 #include "support/light_fences.hpp"
 #include "support/process_gauges.hpp"
-#include "support/process_main.hpp"
 #include "support/seccomp_filter.hpp"
 #include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
@@ -28,9 +27,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// One test for all: there is no way back. While shard 0, whose fences are light, and shard 1 are inside a step and
-/// touch no deque, the others are refused a sight of theirs.
-TEST(SeccompMembarrierLater, NothingIsLost) {
+/// While shard 0, whose fences are light, and shard 1 are inside a step and touch no deque, the others are refused a
+/// sight of theirs.
+TEST(SeccompMembarrierLater, NothingIsLostAndIdleShardsSleep) {
     if (!detail::membarrier_is_there()) {
         GTEST_SKIP() << "membarrier(2) is not available";
     }
@@ -94,7 +93,14 @@ TEST(SeccompMembarrierLater, NothingIsLost) {
 
 /// A runtime that is built where the process has been registered before, and the call is denied by now.
 TEST(SeccompMembarrierLater, TheNextRuntimeWorksToo) {
+    if (!detail::membarrier_is_there()) {
+        GTEST_SKIP() << "membarrier(2) is not available";
+    }
     Watchdog watchdog("membarrier denied, the next runtime");
+    EXPECT_EQ(do_some_of_everything(RuntimeBuilder().shards(2).build()), everything);
+    const bool done = deny_system_call(SYS_membarrier, EPERM, DeniedIn::AllThreads);
+    ASSERT_TRUE(done) << "seccomp filters are not available";
+    ASSERT_FALSE(detail::membarrier_all());
     const Runtime runtime = RuntimeBuilder().shards(2).backend(best_backend()).build();
     const auto handle = runtime.handle();
     const NoLateWakes all_woken(handle);
@@ -107,8 +113,3 @@ TEST(SeccompMembarrierLater, TheNextRuntimeWorksToo) {
 
 }  // namespace
 }  // namespace spargio::test
-
-int main(int argc, char** argv) {
-    ::testing::InitGoogleTest(&argc, argv);
-    return spargio::test::run_process_tests();
-}

@@ -16,7 +16,9 @@
 namespace spargio::test {
 namespace {
 
-TEST(SeccompRegister, TheRingWorksWithoutIt) {
+using SeccompRegister = Without<SYS_io_uring_register>;
+
+TEST_F(SeccompRegister, TheRingWorksWithoutIt) {
     const auto descriptors = open_descriptors();
     {
         Watchdog watchdog("ring without io_uring_register");
@@ -37,7 +39,3 @@ TEST(SeccompRegister, TheRingWorksWithoutIt) {
 
 }  // namespace
 }  // namespace spargio::test
-
-int main(int argc, char** argv) {
-    return spargio::test::run_tests_without(SYS_io_uring_register, argc, argv);
-}

@@ -14,7 +14,9 @@
 namespace spargio::test {
 namespace {
 
-TEST(SeccompSetup, AutoTakesTheQueueAndSaysWhy) {
+using SeccompSetup = Without<SYS_io_uring_setup>;
+
+TEST_F(SeccompSetup, AutoTakesTheQueueAndSaysWhy) {
     const auto descriptors = open_descriptors();
     const Runtime runtime = RuntimeBuilder().shards(2).build();
     EXPECT_EQ(runtime.backend(), BackendKind::Queue);
@@ -25,7 +27,7 @@ TEST(SeccompSetup, AutoTakesTheQueueAndSaysWhy) {
     EXPECT_EQ(open_descriptors(), descriptors);
 }
 
-TEST(SeccompSetup, IoUringFailsAndSaysWhatToDo) {
+TEST_F(SeccompSetup, IoUringFailsAndSaysWhatToDo) {
     const auto threads = thread_count();
     try {
         const Runtime runtime = RuntimeBuilder().shards(2).backend(BackendKind::IoUring).build();
@@ -41,7 +43,3 @@ TEST(SeccompSetup, IoUringFailsAndSaysWhatToDo) {
 
 }  // namespace
 }  // namespace spargio::test
-
-int main(int argc, char** argv) {
-    return spargio::test::run_tests_without(SYS_io_uring_setup, argc, argv);
-}

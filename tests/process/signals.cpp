@@ -13,7 +13,6 @@
 
 #include "spargio/spargio.hpp"
 #include "support/backend_test.hpp"
-#include "support/process_main.hpp"
 #include "support/stress.hpp"
 #include "support/workloads.hpp"
 
@@ -105,8 +104,3 @@ SPARGIO_ON_BOTH_BACKENDS(Signals);
 
 }  // namespace
 }  // namespace spargio::test
-
-int main(int argc, char** argv) {
-    ::testing::InitGoogleTest(&argc, argv);
-    return spargio::test::run_process_tests();
-}

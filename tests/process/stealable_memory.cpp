@@ -16,7 +16,6 @@
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
 #include "support/process_gauges.hpp"
-#include "support/process_main.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::test {
@@ -137,8 +136,3 @@ TEST_P(StealableMemory, AMillionSuspendedTasksExistAndEnd) {
 
 }  // namespace
 }  // namespace spargio::test
-
-int main(int argc, char** argv) {
-    ::testing::InitGoogleTest(&argc, argv);
-    return spargio::test::run_process_tests();
-}

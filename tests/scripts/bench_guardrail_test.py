@@ -218,6 +218,28 @@ class Commands(unittest.TestCase):
         self.assertEqual((written["ratio"], written["noise"]), (0.3, tool.LEAST_NOISE))
         self.assertEqual(self.guard(measured=measured)[0], 0)
 
+    def test_what_is_too_noisy_is_not_recorded(self):
+        self.patch(tool, "recorded", lambda _: (0.3, tool.TOO_MUCH_NOISE + 0.01))
+        before = self.guardrails.read_text(encoding="utf-8")
+        measured = report(entry("w/spargio", 30), entry("w/asio", 100))
+        status, output = self.guard("--record", "--runs", "2", measured=measured)
+        self.assertEqual(status, 2, output)
+        self.assertIn("too noisy", output)
+        self.assertEqual(self.guardrails.read_text(encoding="utf-8"), before)
+
+    def test_the_others_of_a_group_are_recorded(self):
+        names = {"subject": "fake", "ratio": 0.5, "noise": 0.2, "denominator": "w/asio"}
+        noisy = names | {"name": "noisy", "numerator": "w/noisy"}
+        calm = names | {"name": "calm", "numerator": "w/spargio"}
+        self.guardrails.write_text(json.dumps({"a": {"recorded": {}, "guards": [noisy, calm]}}), encoding="utf-8")
+        self.patch(tool, "recorded", lambda ratios: (ratios[0], 0.7 if ratios[0] > 1 else 0.2))
+        measured = report(entry("w/spargio", 30), entry("w/noisy", 200), entry("w/asio", 100))
+        status, output = self.guard("--record", "--runs", "1", measured=measured)
+        self.assertEqual(status, 2, output)
+        written = json.loads(self.guardrails.read_text(encoding="utf-8"))["a"]
+        self.assertEqual([one["ratio"] for one in written["guards"]], [0.5, 0.3])
+        self.assertEqual(written["recorded"]["not_recorded"], ["noisy"])
+
     def smoke(self, *entries):
         return self.run_tool("smoke", "fake", measured=report(*entries))
 

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <exception>
 #include <functional>
 #include <string>
 #include <thread>
@@ -55,13 +56,21 @@ namespace spargio::test {
     return end_of_child(child);
 }
 
-/// Runs `body` in a fork that ends without destructors or exit handlers; its value is the exit status. Only while this
-/// process has one thread.
+/// Runs `body` in a fork that ends without destructors or exit handlers; its value is the exit status, and an exception
+/// that leaves it is "exit 99": never does a child go on with the tests of its parent. Only while this process has one
+/// thread.
 [[nodiscard]] inline std::string run_forked(const std::function<int()>& body) {
     std::fflush(nullptr);
     const pid_t child = fork();
     if (child == 0) {
-        const int status = body();
+        int status = 99;
+        try {
+            status = body();
+        } catch (const std::exception& error) {
+            std::fprintf(stderr, "an exception leaves the child: %s\n", error.what());
+        } catch (...) {
+            std::fputs("an exception leaves the child\n", stderr);
+        }
         std::fflush(nullptr);
         _exit(status);
     }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A system call that fails from now on, in this process and all its threads to come; and the main() of tests under it.
+// A system call that fails from now on, in this process and all its threads to come; and a fixture for tests of that.
 #pragma once
 
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -17,7 +16,6 @@
 
 #include "spargio/spargio.hpp"
 #include "support/backend_test.hpp"
-#include "support/process_main.hpp"
 
 namespace spargio::test {
 
@@ -37,19 +35,32 @@ enum class DeniedIn : bool { ThisThread, AllThreads };
            syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &filter) == 0;
 }
 
-/// Runs the tests with the call denied. A test of what the ring does without that call needs a ring to begin with.
-inline int run_tests_without(long system_call, int argc, char** argv) {
-    ::testing::InitGoogleTest(&argc, argv);
-    const std::string missing = backend_unavailable(BackendKind::IoUring);
-    if (!missing.empty()) {
-        std::printf("io_uring is not available anyway: %s\n", missing.c_str());
-        return io_uring_required() ? 1 : 77;
+/// Its tests are in a process that is denied this call before it has a runtime. Skipped, with the reason, where that
+/// cannot be.
+template <long system_call>
+class Without : public ::testing::Test {
+protected:
+    void SetUp() override {
+        static const std::string reason = deny();  // Once: all tests of this process may follow.
+        if (reason.empty()) {
+            return;
+        }
+        if (io_uring_required()) {
+            FAIL() << reason;
+        }
+        GTEST_SKIP() << reason;
     }
-    if (!deny_system_call(system_call, EPERM)) {
-        std::puts("seccomp filters are not available");
-        return io_uring_required() ? 1 : 77;
+
+private:
+    static std::string deny() {
+        // What a ring does without its call needs a ring to begin with.
+        constexpr bool of_a_ring = system_call == SYS_io_uring_setup || system_call == SYS_io_uring_enter ||
+                                   system_call == SYS_io_uring_register;
+        if (of_a_ring && !backend_unavailable(BackendKind::IoUring).empty()) {
+            return "io_uring is not available anyway: " + backend_unavailable(BackendKind::IoUring);
+        }
+        return deny_system_call(system_call, EPERM) ? "" : "seccomp filters are not available";
     }
-    return run_process_tests();
-}
+};
 
 }  // namespace spargio::test
