@@ -39,6 +39,7 @@ void add_workload(const Fanout& fanout) {
     add_spargio<run_forked_request>(fanout, BackendKind::IoUring, 2, "_fork");
     add_spargio<run_request>(fanout, BackendKind::Queue, 2, "");
     add_spargio<run_request>(fanout, BackendKind::IoUring, 4, "_4");
+    add_spargio<run_request>(fanout, BackendKind::Queue, 4, "_4");
     add(fanout, "/asio_pool", bench::asio_fanout::fanout<ForkCoroutines>);
     add(fanout, "/asio_pool_post", bench::asio_fanout::fanout<ForkHandlers>);
     add(fanout, "/raw_two_threads", bench::raw_fanout::fanout);

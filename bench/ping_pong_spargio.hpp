@@ -126,6 +126,7 @@ inline Task<> answer_flushes() {
 
 inline std::vector<RawMsg> one_way_batch() {
     std::vector<RawMsg> batch;
+    batch.reserve(one_way_messages);
     for (std::uint64_t i = 0; i < one_way_messages; ++i) {
         batch.push_back(raw({Tag::OneWay, i}));
     }
@@ -144,8 +145,9 @@ inline Task<> send_all(ShardId target, const std::vector<RawMsg>& batch) {
     }
 }
 
-inline Task<Timed> one_way(const std::vector<RawMsg>& batch) {
+inline Task<Timed> one_way() {
     const Stopwatch stopwatch;
+    const auto batch = one_way_batch();
     co_await send_all(responder, batch);
     ShardCtx::current()->flush();
     const RawMsg flush = raw({Tag::Flush, 0});
@@ -157,17 +159,17 @@ inline Task<Timed> one_way(const std::vector<RawMsg>& batch) {
 }
 
 inline void steady_one_way_send_drain(benchmark::State& state, BackendKind backend) {
-    const auto batch = one_way_batch();
     auto runtime = pair_of_shards(backend).ring_entries(4096).build();
     const auto handle = runtime.handle();
     handle.spawn_pinned(responder, answer_flushes()).detach();
     run_batches(state, one_way_messages, sum_below(one_way_messages),
-                [&] { return handle.spawn_pinned(client, one_way(batch)).get(); });
+                [&] { return handle.spawn_pinned(client, one_way()).get(); });
 }
 
-inline Task<> send_when_told(const std::vector<RawMsg>& batch) {
+inline Task<> send_when_told() {
     for (;;) {
         const auto start = co_await ShardCtx::current()->next_event();
+        const auto batch = one_way_batch();
         co_await send_all(start.from, batch);
         send(start.from, {Tag::Flush, 0});
     }
@@ -185,7 +187,6 @@ inline Task<Timed> add_up_all_sources() {
 
 inline void one_way_many_sources(benchmark::State& state, BackendKind backend) {
     const auto cpus = target_and_source_cpus();
-    const auto batch = one_way_batch();
     auto runtime = RuntimeBuilder()
                        .backend(backend)
                        .shards(cpus.size())
@@ -194,7 +195,7 @@ inline void one_way_many_sources(benchmark::State& state, BackendKind backend) {
                        .build();
     const auto handle = runtime.handle();
     for (ShardId source = 1; source <= sources; ++source) {
-        handle.spawn_pinned(source, send_when_told(batch)).detach();
+        handle.spawn_pinned(source, send_when_told()).detach();
     }
     run_batches(state, messages_of_all_sources, sum_of_all_sources,
                 [&] { return handle.spawn_pinned(0, add_up_all_sources()).get(); });

@@ -31,6 +31,7 @@ TARGETS = {
     "steady_one_way_send_drain": [("of asio_two_worker_batched_all", 0.50), ("ns", 8)],
     "cold_start_ping_pong": [("of Asio", 0.10), ("ns", 250_000)],
     "steady_ping_pong_rtt_parked": [("of raw", 1.15)],
+    "one_way_many_sources": [("of spargio_queue", 1.00)],
     "fanout_fanin_balanced": [("of serial", 0.55)],
     "fanout_fanin_skewed": [("of serial", 0.80)],
     "requests_at_once_uniform": [("of ideal", 1.02)],

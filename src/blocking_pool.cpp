@@ -3,6 +3,7 @@
 #include "blocking_pool.hpp"
 
 #include <chrono>
+#include <coroutine>
 
 #include "runtime_core.hpp"
 #include "scheduler.hpp"

@@ -2,6 +2,7 @@
 // Making and freeing task blocks and frames.
 #include "spargio/detail/task_header.hpp"
 
+#include <coroutine>
 #include <new>
 
 #include "frame_cache.hpp"

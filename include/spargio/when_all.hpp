@@ -8,7 +8,6 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "spargio/config.hpp"
@@ -77,7 +76,7 @@ Task<std::vector<ObjectValue<T>>> run_all_of(std::vector<Task<T>> tasks) {
 ///
 /// Costs one pooled allocation beside the frames of the tasks; no lock, and no atomic but where a task suspends first.
 template <class... T>
-requires(!std::is_rvalue_reference_v<T> && ...) Task<std::tuple<detail::ForkValue<T>...>> when_all(Task<T>... tasks) {
+Task<std::tuple<detail::ForkValue<T>...>> when_all(Task<T>... tasks) {
     SPARGIO_CHECK((tasks.valid() && ...), "when_all: one of the Tasks was awaited, spawned or moved from already");
     return detail::run_all<T...>(detail::ForkedTasks<sizeof...(T)>(tasks...));
 }
@@ -85,8 +84,7 @@ requires(!std::is_rvalue_reference_v<T> && ...) Task<std::tuple<detail::ForkValu
 /// The same for any number of tasks of one type: gives a std::vector of their values in their order; of std::monostate
 /// for void, of std::reference_wrapper for references. Empty: an empty one, at once.
 template <class T>
-requires(!std::is_rvalue_reference_v<T>) Task<std::vector<detail::ObjectValue<T>>> when_all(
-    std::vector<Task<T>>&& tasks) {
+Task<std::vector<detail::ObjectValue<T>>> when_all(std::vector<Task<T>>&& tasks) {
     for (const Task<T>& task : tasks) {
         SPARGIO_CHECK(task.valid(), "when_all: one of the Tasks was awaited, spawned or moved from already");
     }

@@ -66,8 +66,7 @@ Task<WhenAny<ObjectValue<T>...>> run_any(ForkedTasks<sizeof...(T)> children) {
 /// A stop of the caller stops all of them, and the first to end wins. A shutdown destroys them before the caller.
 /// Costs what when_all() does.
 template <class... T>
-requires(sizeof...(T) > 0 &&
-         (!std::is_rvalue_reference_v<T> && ...)) Task<WhenAny<detail::ObjectValue<T>...>> when_any(Task<T>... tasks) {
+requires(sizeof...(T) > 0) Task<WhenAny<detail::ObjectValue<T>...>> when_any(Task<T>... tasks) {
     SPARGIO_CHECK((tasks.valid() && ...), "when_any: one of the Tasks was awaited, spawned or moved from already");
     return detail::run_any<T...>(detail::ForkedTasks<sizeof...(T)>(tasks...));
 }

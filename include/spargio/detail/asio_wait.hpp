@@ -8,7 +8,6 @@
 #include <memory>
 #include <mutex>
 #include <new>
-#include <type_traits>
 #include <utility>
 
 #include "spargio/detail/asio_library.hpp"

@@ -7,8 +7,6 @@
 #include <exception>
 #include <mutex>
 #include <stop_token>
-#include <type_traits>
-#include <utility>
 
 #include "spargio/config.hpp"
 #include "spargio/detail/core_ref.hpp"

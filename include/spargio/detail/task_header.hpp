@@ -2,7 +2,6 @@
 // The header in front of every task's coroutine frame: run-queue node, join word, stop word, placement.
 #pragma once
 
-#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 
@@ -111,9 +110,9 @@ struct TaskHeader : WorkItem {
     bool listed : 1 = false;            // Root: it is in a live list, or was.
     bool awaits_completer : 1 = false;  // Root: suspended in a wait that another task, thread or runtime ends: a join,
                                         // a ticket, a call, a fork, a group, an operation of another runtime.
-    bool visited : 1 = false;  // Shutdown's walk over chains of joins.
-    bool drops : 1 = false;    // The value in the result slot needs its destructor.
-    bool forked : 1 = false;   // Root: its parent waits for it in a ForkWait.
+    bool visited : 1 = false;           // Shutdown's walk over chains of joins.
+    bool drops : 1 = false;             // The value in the result slot needs its destructor.
+    bool forked : 1 = false;            // Root: its parent waits for it in a ForkWait.
     // The last bit of the byte: with one left unset, it would be kept, so a new header would begin with a load of what
     // the block's last owner stored in smaller pieces, which stalls.
     bool begun : 1 = false;  // Root: its first step has begun.

@@ -5,7 +5,6 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
-#include <new>
 #include <stdexcept>
 #include <utility>
 #include <vector>
