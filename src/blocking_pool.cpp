@@ -5,6 +5,7 @@
 #include <chrono>
 #include <coroutine>
 
+#include "process_fork.hpp"
 #include "runtime_core.hpp"
 #include "scheduler.hpp"
 #include "spargio/error.hpp"
@@ -73,6 +74,7 @@ void BlockingPool::thread_main(Threads::iterator self) noexcept {
             lock.unlock();
             job->owner.executor = &executor;
             std::coroutine_handle<>::from_address(job->link.leaf).resume();
+            refuse_after_fork(core_.id);  // The jobs that are queued are the parent's.
             executor.ended = nullptr;
             destroy_frame(job);
             complete_task(job, core_);

@@ -151,9 +151,11 @@ void Shard::park() noexcept {
         const auto due = std::max(timers.next_due(), asleep + kShortestSleep);
         const auto known = real && due < safety ? due : safety;
         const auto deadline = sees_all ? known : std::min(known, asleep + kWithoutBarrier);
+        const auto operations = counters.native_ended.get();
         driver->wait(deadline);
         const auto awake = clock::now();
-        if (awake >= safety) {
+        if (awake >= safety &&
+            counters.native_ended.get() == operations) {  // Else there is work that it has brought itself.
             look_for_lost_wakes();
         }
         if (awake < deadline) {  // Else it was known how long the sleep would be.
@@ -189,11 +191,15 @@ void Shard::look_for_lost_wakes() noexcept {
         return;
     }
     const auto patience = clock::now() + kLateBell;
+    const auto operations = counters.native_ended.get();
     while (park_state.is_parked() && clock::now() < patience) {
         if (timers.next_due() < patience || driver->has_completions()) {
             return;  // There is something else to do: what waits is found with it.
         }
         driver->wait(patience);
+        if (counters.native_ended.get() != operations) {
+            return;
+        }
     }
     if (park_state.is_parked() && (pushed || (waiting_still() && taken() == taken_before))) {
         counters.late_wakes.add();

@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 
+#include "process_fork.hpp"
 #include "runtime_core.hpp"
 #include "scheduler.hpp"
 #include "shard.hpp"
@@ -61,6 +62,9 @@ Result<void> SendTicket::get() const {
 
 bool SendTicket::wait_at_most(std::chrono::nanoseconds limit) const {
     detail::refuse_on_shard_of(core_->id);
+    if (detail::ticket_state(receipts_, position_) == detail::TicketState::Pending) {
+        detail::refuse_after_fork(core_->id);
+    }
     return detail::ticket_block(receipts_, position_, limit) != detail::TicketState::Pending;
 }
 

@@ -7,47 +7,55 @@
 
 #include "scheduler.hpp"
 #include "shard.hpp"
-#include "spargio/detail/atomic.hpp"
 
 namespace spargio::detail {
 
 namespace {
 
-atomic<std::uint64_t> last_id{0};
-// Ids up to here are of the process that forked this one. Written in a child while it has one thread.
-atomic<std::uint64_t> last_of_parent{0};
+constinit atomic<std::uint64_t> last_id{0};
+constinit atomic<bool> watched{false};  // Orders nothing: who does not see it registers once more.
 
-void forked() noexcept {
-    last_of_parent.store(last_id.load(std::memory_order_relaxed), std::memory_order_relaxed);
-    if (Shard* here = current_shard()) {
-        // A task has forked: its shard, which is all that the child has, goes to its end() after this step.
-        here->stopping.store(true, std::memory_order_relaxed);
-    }
-}
+/// What the shard of a task that has forked has in the child, where its ring is not mapped: nothing.
+class NoDriver final : public Driver {
+public:
+    void poll() noexcept override { refuse(); }
+    [[nodiscard]] bool has_completions() const noexcept override { return refuse(); }
+    void wait(clock::time_point) noexcept override { refuse(); }
+    void ring(Shard&) noexcept override { refuse(); }
+    void wake_from_outside() noexcept override { refuse(); }
+    void expect_bell() noexcept override { refuse(); }
+    void settle() noexcept override { refuse(); }
+    [[nodiscard]] bool quiet() noexcept override { return refuse(); }
+    void begin(Operation&) noexcept override { refuse(); }
+    void cancel(Operation&) noexcept override { refuse(); }
 
-struct Watch {
-    Watch() {
-        if (pthread_atfork(nullptr, nullptr, &forked) != 0) {
-            throw std::bad_alloc();
-        }
+private:
+    static bool refuse() noexcept {
+        refuse_after_fork(0);
+        return false;
     }
 };
+constinit NoDriver no_driver;
+
+/// In the child, which has the thread that forked and no other.
+void forked() noexcept {
+    last_id_of_parent.store(last_id.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    if (Shard* here = current_shard()) {
+        // A task has forked: its step goes on, and may end the child; nothing comes after it.
+        here->stopping.store(true, std::memory_order_relaxed);
+        static_cast<void>(here->driver.release());
+        here->driver.reset(&no_driver);  // Never destroyed: the threads in the parent hold the runtime.
+    }
+}
 
 }  // namespace
 
 std::uint64_t next_runtime_id() {
-    static const Watch watch;  // Tried again by the next runtime if it throws.
+    if (!watched.exchange(true, std::memory_order_relaxed) && pthread_atfork(nullptr, nullptr, &forked) != 0) {
+        watched.store(false, std::memory_order_relaxed);
+        throw std::bad_alloc();
+    }
     return last_id.fetch_add(1, std::memory_order_relaxed) + 1;
-}
-
-bool built_before_fork(std::uint64_t runtime_id) noexcept {
-    return runtime_id <= last_of_parent.load(std::memory_order_relaxed);
-}
-
-void refuse_after_fork(std::uint64_t runtime_id) noexcept {
-    SPARGIO_CHECK(!built_before_fork(runtime_id),
-                  "a child after fork() uses its parent's runtime, whose threads it does not have: build the runtime "
-                  "after the fork, or start other programs by posix_spawn()");
 }
 
 }  // namespace spargio::detail

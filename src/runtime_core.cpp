@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include "adaptive_spin.hpp"
 #include "common_capabilities.hpp"
@@ -198,7 +199,8 @@ RuntimeCore::RuntimeCore(RuntimeOptions complete)
     : id(next_runtime_id()),
       options(std::move(complete)),
       blocking(*this, *options.blocking_threads, options.blocking_queue_capacity),
-      fence(fence_policy(*options.shards)) {}
+      fence(fence_policy(*options.shards)),
+      process_(getpid()) {}
 
 RuntimeCore::~RuntimeCore() = default;
 

@@ -94,6 +94,7 @@ private:
     void shard_main(Shard& shard, class StartGate& gate) noexcept;
     [[nodiscard]] std::uint64_t live_tasks() const noexcept;
 
+    const pid_t process_;
     std::vector<Thread> threads_;
     // Writer: the first shutdown(), then its finisher. Closing releases nothing (queues have their own closing); Closed
     // releases the end of all threads. Read at each spawn and send.

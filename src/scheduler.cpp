@@ -153,6 +153,9 @@ bool submit(RuntimeCore& core, TaskPlacement placement, TaskHeader* task) noexce
         return refuse_task(task, RuntimeError::Closed);
     }
     Shard* here = shard_in(core);
+    if (here == nullptr) {
+        refuse_after_fork(core.id);
+    }
     const auto count = core.shards.size();
     switch (placement.kind()) {
     case TaskPlacement::Kind::Pinned:
@@ -188,6 +191,7 @@ void submit_local(Shard& shard, TaskHeader* task) noexcept {
 }
 
 void submit_blocking(RuntimeCore& core, TaskHeader* task) noexcept {
+    refuse_after_fork(core.id);
     if (core.closing()) {
         refuse_task(task, RuntimeError::Closed);
         return;
@@ -202,7 +206,9 @@ bool wake_shard(Shard& target, Shard* here) noexcept {
     if (!target.park_state.notify()) {
         return false;
     }
-    refuse_after_fork(target.runtime().id);
+    if (built_before_fork(target.runtime().id)) [[unlikely]] {
+        return true;  // Nobody is there to be woken: the bell would be heard in the parent.
+    }
     if (here != nullptr) {
         here->counters.doorbells_rung.add();
         here->driver->ring(target);
@@ -220,8 +226,7 @@ void wake_one_for_stealing(RuntimeCore& core, Shard* here) noexcept {
     }
     const auto count = core.shards.size();
     const std::size_t start = here != nullptr ? here->id + std::size_t{1} : 0;
-    // Not `here`: until it has reaped what woke it, it is still marked as parked, and it looks at its queues after
-    // that.
+    // Not `here`: while it reaps what has woken it, it is still marked as parked; it looks at its queues after that.
     const auto others = here != nullptr ? count - 1 : count;
     for (std::size_t i = 0; i < others; ++i) {
         Shard& sleeper = *core.shards[(start + i) % count];

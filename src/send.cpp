@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "process_fork.hpp"
 #include "runtime_core.hpp"
 #include "scheduler.hpp"
 #include "shard.hpp"
@@ -56,6 +57,7 @@ SendOutcome send_from_shard(Shard& here, Shard& target, const RawMsg* messages, 
 
 SendOutcome send_from_outside(RuntimeCore& core, Shard& target, const RawMsg* messages, std::size_t count,
                               std::size_t behind) {
+    refuse_after_fork(core.id);
     ForeignLane* lane = target.mailbox.foreign_lane();
     if (lane == nullptr) {
         return refused(SendError::Closed);

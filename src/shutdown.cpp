@@ -4,8 +4,9 @@
 #include <thread>
 #include <utility>
 
+#include <unistd.h>
+
 #include "operation.hpp"
-#include "process_fork.hpp"
 #include "runtime_core.hpp"
 #include "scheduler.hpp"
 #include "shard.hpp"
@@ -196,7 +197,6 @@ void RuntimeCore::collect_tasks() noexcept {
 
 void Shard::end() noexcept {
     auto& runtime = *core;
-    refuse_after_fork(runtime.id);
     const auto parties = runtime.shards.size();
     if (TaskHeader* parent = settle_forks(*this, nullptr)) {
         schedule(parent);
@@ -305,8 +305,8 @@ void Shard::end_tasks() noexcept {
 }
 
 void RuntimeCore::shutdown() noexcept {
-    if (built_before_fork(id)) {
-        return;  // The threads are in the parent.
+    if (getpid() != process_) {
+        return;  // A child after fork(): the threads are in the parent.
     }
     const bool on_own_thread = shard_in(*this) != nullptr || blocking.on_pool_thread();
     if (!shutdown_sync.begin()) {

@@ -23,7 +23,7 @@ namespace spargio::detail {
 namespace user_data {
 inline constexpr std::uint64_t bell = 1;        // Arrives at the woken shard.
 inline constexpr std::uint64_t bell_sent = 2;   // | target << 8. Comes back to the ringing shard, only when it failed.
-inline constexpr std::uint64_t wake_event = 3;  // The eventfd of shards that cannot be rung otherwise is readable.
+inline constexpr std::uint64_t wake_event = 3;  // The eventfd, the bell where no message can be sent, is readable.
 inline constexpr std::uint64_t probe = 4;
 inline constexpr std::uint64_t nothing = 5;  // An entry that was taken back.
 inline constexpr std::uint64_t cancel = 6;   // | the operation's address << 8. Of interest only when it failed.

@@ -60,14 +60,13 @@ void UringDriver::close() noexcept {
 }
 
 bool UringDriver::has_completions() const noexcept {
-    return uring_->ready() != 0 || uring_->must_enter() || uring_->must_submit() || operations_.waiting();
+    return uring_->ready() != 0 || uring_->must_enter() || (!refused_ && uring_->must_submit()) ||
+           operations_.waiting();
 }
 
 void UringDriver::poll() noexcept {
     polling_ = true;
-    if (uring_->unsubmitted() != 0) {
-        static_cast<void>(uring_->submit());  // What the kernel does not take now stays prepared for the next turn.
-    }
+    submit();
     if (!std::exchange(overflow_seen_, uring_->overflowed()) && overflow_seen_) {
         shard_.counters.cq_overflows.add();
     }
@@ -77,10 +76,18 @@ void UringDriver::poll() noexcept {
     reap();
     if (operations_.waiting() || uring_->must_submit()) {  // The next part of a transfer, a repeated cancellation.
         operations_.fill();
-        static_cast<void>(uring_->submit());
+        submit();
         reap();
     }
     polling_ = false;
+}
+
+/// What the kernel does not take now stays prepared for the next turn.
+void UringDriver::submit() noexcept {
+    if (uring_->unsubmitted() != 0) {
+        static_cast<void>(uring_->submit());
+    }
+    refused_ = uring_->must_submit();
 }
 
 void UringDriver::poll_within_step() noexcept {

@@ -42,6 +42,7 @@ public:
 private:
     /// poll(), but not out of the shard's loop: what ends now must not count on being seen soon.
     void poll_within_step() noexcept;
+    void submit() noexcept;
     void reap() noexcept;
     void on_completion(const io_uring_cqe& cqe) noexcept;
     void arm_event() noexcept;
@@ -55,6 +56,7 @@ private:
     int event_ = -1;  // The eventfd, or -1. Constant once the shard runs.
     bool event_armed_ = false;
     bool polling_ = false;  // A bell rung by what a completion brings about leaves the rest to the poll it came from.
+    bool refused_ = false;  // There were entries that the kernel did not take: no reason to keep from other work.
     bool overflow_seen_ = false;
     bool closed_ = false;
     std::uint32_t bells_in_flight_ =

@@ -27,12 +27,9 @@ constexpr std::uint64_t kPushesPerLook = 256;
 
 void Shard::run() noexcept {
     set_current_shard(this);
-    for (;;) {
+    while (!stopping.load(std::memory_order_acquire)) {
         take_arrivals();
         run_items();
-        if (stopping.load(std::memory_order_acquire)) {
-            break;  // Before anything else: in the child of a task that has forked there is no ring.
-        }
         if (deque.fenced_pushes() - fenced_pushes_ >= kPushesPerLook) [[unlikely]] {
             spare_fences();
         }

@@ -241,9 +241,9 @@ private:
 /// woken, never polls: a thread by a futex after a short spin, a task by its shard's doorbell.
 template <class Req, class Rep>
 [[nodiscard]] std::pair<Client<Req, Rep>, Server<Req, Rep>> channel(std::size_t capacity) {
-    static_assert(std::is_object_v<Req> && std::is_move_constructible_v<Req>,
-                  "a request is an object that can be moved");
-    static_assert(std::is_object_v<Rep> && std::is_move_constructible_v<Rep> && !detail::ErrorSource<Rep>,
+    // Both may be incomplete here.
+    static_assert(std::is_object_v<Req>, "a request is an object that can be moved");
+    static_assert(std::is_object_v<Rep> && !detail::ErrorSource<Rep>,
                   "a reply is an object that can be moved, and no error code; for none: std::monostate");
     detail::Channel* made = detail::make_channel(capacity);
     return {Client<Req, Rep>(made), Server<Req, Rep>(made)};

@@ -40,10 +40,10 @@ public:
     /// blocking jobs that run are waited for; the rings are closed. Idempotent; concurrent calls wait for the first. On
     /// one of its own threads (shard or blocking pool) it starts the shutdown and returns, and a helper thread does the
     /// rest after the step. In a child after fork() it does nothing, like the destructor: the threads are not there,
-    /// and where anything else needs one of them the child is aborted with a sentence; it may build a runtime of its
-    /// own. On a shard of another runtime it waits like any thread, so two runtimes whose tasks shut each other down
-    /// wait for ever, and so does a shard that shuts down a runtime with a task that awaits an operation on that very
-    /// shard's ring.
+    /// and where work is given to one of them, or waited for, the child is aborted with a sentence; ends of boundary
+    /// channels may be dropped, but not waited at. A child may build a runtime of its own. On a shard of another
+    /// runtime it waits like any thread, so two runtimes whose tasks shut each other down wait for ever, and so does a
+    /// shard that shuts down a runtime with a task that awaits an operation on that very shard's ring.
     void shutdown() noexcept;
 
 private:

@@ -105,7 +105,7 @@ inline wake_one_for_stealing(me) {
         if
         :: searching
         :: !searching ->
-            // All of them, from the next one on, until one has been woken. The caller's own word says Running.
+            // All of them, from the next one on, until one has been woken. The caller's own word says Running, or it leaves itself out.
             do
             :: d_step { at < THIEVES && !rang -> at++; notify(THIEF(me, at)) }
 #ifdef ASKS_ONE_ONLY

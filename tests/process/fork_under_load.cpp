@@ -2,9 +2,12 @@
 // fork() in the middle of load: the child leaves by exit(), with a runtime among its static objects; the parent notices
 // nothing.
 #include <atomic>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -17,6 +20,7 @@
 #include "spargio/spargio.hpp"
 #include "support/backend_test.hpp"
 #include "support/child_process.hpp"
+#include "support/event.hpp"
 #include "support/process_gauges.hpp"
 #include "support/stress.hpp"
 #include "support/workloads.hpp"
@@ -37,6 +41,15 @@ namespace spargio::test {
 namespace {
 
 class ForkUnderLoad : public BackendTest {};
+
+/// The child says nothing when it is aborted.
+pid_t quiet_fork() {
+    const pid_t pid = fork();
+    if (pid == 0) {
+        std::fclose(stderr);
+    }
+    return pid;
+}
 
 TEST_P(ForkUnderLoad, TheChildExitsAndTheParentIsUnaffected) {
     // Destroyed by exit(), in each child too.
@@ -122,6 +135,8 @@ TEST_P(ForkUnderLoad, AChildThatNeedsAThreadOfItsParentIsAborted) {
     }
     const char* const sentence = "uses its parent's runtime";
     EXPECT_DEATH(handle.spawn_pinned(0, [] {}).get(), sentence);
+    EXPECT_DEATH(handle.spawn_blocking([] {}).detach(), sentence);
+    EXPECT_DEATH(static_cast<void>(handle.remote(0)->send_raw(1, 1)), sentence);
     EXPECT_DEATH(owner.block_on([]() -> Task<> { co_await yield(); }), sentence);
     EXPECT_DEATH(static_cast<void>(sleeper.wait_for(std::chrono::hours(1))), sentence);
     EXPECT_EQ(do_some_of_everything(owner), everything);
@@ -131,19 +146,64 @@ TEST_P(ForkUnderLoad, AChildThatNeedsAThreadOfItsParentIsAborted) {
 TEST_P(ForkUnderLoad, AChildOfATaskEndsWithTheStep) {
     const auto owner = runtime(2);
     const auto handle = owner.handle();
-    const pid_t child = handle
-                            .spawn_pinned(0,
-                                          [] {
-                                              const pid_t pid = fork();
-                                              if (pid == 0) {
-                                                  fclose(stderr);
-                                              }
-                                              return pid;
-                                          })
-                            .get();
+    auto other = handle.spawn_pinned(0, sleep_for_ever());
+    const pid_t child = handle.spawn_pinned(0, quiet_fork).get();
     ASSERT_GT(child, 0);
     EXPECT_EQ(end_of_child(child), "signal 6");
+    const pid_t reader = handle
+                             .spawn_pinned(0,
+                                           [handle]() -> Task<pid_t> {
+                                               const auto lane = handle.native_lane(0);
+                                               const pid_t pid = quiet_fork();
+                                               if (pid == 0 && lane) {
+                                                   std::byte room[1];
+                                                   static_cast<void>(co_await lane->read_at(0, 0, std::span(room)));
+                                               }
+                                               co_return pid;
+                                           })
+                             .get();
+    ASSERT_GT(reader, 0);
+    EXPECT_EQ(end_of_child(reader), "signal 6");
+    EXPECT_FALSE(other.done());
     EXPECT_EQ(do_some_of_everything(owner), everything);
+}
+
+/// Its copy of the queue has the parent's jobs, which are not run there.
+TEST_P(ForkUnderLoad, AChildOfABlockingJobEndsWithTheJob) {
+    const auto owner = builder(1).blocking_threads(1).build();
+    const auto handle = owner.handle();
+    Event forks;
+    auto child = handle.spawn_blocking([&forks] {
+        forks.wait();
+        return quiet_fork();
+    });
+    const pid_t parent = getpid();
+    auto next = handle.spawn_blocking([parent] {
+        if (getpid() != parent) {
+            _exit(1);
+        }
+    });
+    forks.set();
+    EXPECT_EQ(end_of_child(child.get()), "signal 6");
+    next.get();
+}
+
+TEST_P(ForkUnderLoad, AChildMayDropEndsOfChannels) {
+    const auto owner = runtime(2);
+    auto ends = boundary::channel<int, int>(4);
+    auto client = std::make_unique<boundary::Client<int, int>>(std::move(ends.first));
+    auto serving = owner.handle().spawn_pinned(0, [server = std::move(ends.second)]() mutable -> Task<int> {
+        auto request = co_await server.recv();
+        co_return request ? request->take() : -1;
+    });
+    finish_step(owner.handle(), 0);
+    EXPECT_EQ(run_forked([&client] {
+                  client.reset();
+                  return 6;
+              }),
+              "exit 6");
+    auto call = client->try_call(5);
+    EXPECT_EQ(serving.get(), 5);
 }
 
 TEST_P(ForkUnderLoad, AChildMayBuildARuntimeOfItsOwn) {

@@ -15,6 +15,7 @@
 #include <gtest/gtest.h>
 #include <liburing.h>
 
+#include "support/event.hpp"
 #include "support/files.hpp"
 #include "support/stress.hpp"
 #include "support/uring_test.hpp"
@@ -181,6 +182,34 @@ TEST_F(NativeLaneErrors, LatencyOfAnotherAttemptIsNotTheSpin) {
     EXPECT_EQ(bytes, 4U);
     EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(500));
     EXPECT_EQ(answer_.left(), 0);
+}
+
+/// Where nothing can be given to the kernel, there may be work all the same.
+TEST_F(NativeLaneErrors, AShardWhoseEntriesAreRefusedStealsAllTheSame) {
+    Gate gate;
+    const InstalledFaults installed(gate);
+    const Watchdog watchdog("steals of a shard whose ring takes nothing");
+    const Runtime runtime = builder(2).build();
+    const auto handle = runtime.handle();
+    const auto lane = handle.native_lane(0).value();
+    auto reading = handle.spawn_pinned(0, [&]() -> Task<std::size_t> {
+        gate.close();
+        const auto read = co_await lane.read_at(file_.get(), 0, 4);
+        co_return read.value().size();
+    });
+    handle
+        .spawn_pinned(1,
+                      [&] {
+                          Latch all(10);
+                          for (int i = 0; i < 10; ++i) {
+                              handle.spawn_stealable([&all] { all.arrive(); }).detach();
+                          }
+                          all.wait();  // In a step: they are for the other shard.
+                      })
+        .get();
+    EXPECT_FALSE(reading.done());
+    gate.open();
+    EXPECT_EQ(reading.get(), 4U);
 }
 
 TEST_F(NativeLaneErrors, OneByteAtATimeUnderEveryHelper) {

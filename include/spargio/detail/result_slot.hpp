@@ -2,7 +2,6 @@
 // Where a task's value or exception stays between the end of its frame and its joiner.
 #pragma once
 
-#include <concepts>
 #include <cstddef>
 #include <exception>
 #include <new>
@@ -68,7 +67,7 @@ inline constexpr bool refers_to_lasting =
     (std::is_lvalue_reference_v<U> &&
      std::is_convertible_v<std::remove_reference_t<U>*, std::remove_reference_t<T>*>) ||
     std::is_convertible_v<U, std::remove_const_t<std::remove_reference_t<T>>&> || requires(U given) {
-    { given.get() } -> std::same_as<T>;
+    static_cast<U&&>(given).operator T();
 };
 
 /// Typed access to a block's result slot; TaskHeader::outcome says which of the two it holds.
