@@ -208,7 +208,7 @@ TEST_P(ForkUnderLoad, AChildMayDropEndsOfChannels) {
 
 TEST_P(ForkUnderLoad, AChildMayBuildARuntimeOfItsOwn) {
     const auto owner = runtime(2);
-    EXPECT_EQ(run_forked([this] {
+    EXPECT_EQ(run_forked([] {
                   const auto own = runtime(2);
                   return do_some_of_everything(own) == everything ? 5 : 1;
               }),
