@@ -26,10 +26,13 @@ protected:
     static void put_to_sleep(const RuntimeHandle& runtime, ShardId shard) {
         std::atomic<std::uint64_t> parks{0};
         Event ran;
+        Event rung;
         auto step = runtime.spawn_pinned(shard, [&, runtime] {
             parks = runtime.stats_snapshot().parks;
             ran.set();
+            rung.wait();  // Else the bell for this step may come later, and end the sleep.
         });
+        rung.set();
         ran.wait();
         step.detach();
         while (runtime.stats_snapshot().parks == parks) {
