@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What a file may become between the walk and the end of its hash, played step by step.
+#include "checks.hpp"
 #include "hash.hpp"
 
 #include <cstdio>
@@ -14,31 +15,6 @@
 namespace {
 
 using tree_digest::FileHasher;
-
-int failures = 0;
-
-void expect(bool holds, const char* what) {
-    if (!holds) {
-        std::fprintf(stderr, "not so: %s\n", what);
-        ++failures;
-    }
-}
-
-struct Folder {
-    Folder() {
-        std::string name = (std::filesystem::temp_directory_path() / "tree_digest_XXXXXX").string();
-        if (mkdtemp(name.data()) == nullptr) {
-            std::perror("mkdtemp");
-            std::exit(2);
-        }
-        path = name;
-    }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    ~Folder() { std::filesystem::remove_all(path); }
-
-    std::filesystem::path path;
-};
 
 void write(const std::filesystem::path& file, std::size_t bytes) {
     std::ofstream(file, std::ios::app) << std::string(bytes, 'x');

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // tree_digest's submitting threads against queues of one task, on shards that are busy until a spawn has been refused:
 // still each file is hashed once.
+#include "checks.hpp"
 #include "plain_pass.hpp"
 #include "progress.hpp"
 #include "shard_pass.hpp"
@@ -9,7 +10,6 @@
 #include <spargio/runtime_handle.hpp>
 
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <cinttypes>
 #include <cstddef>
@@ -19,43 +19,29 @@
 #include <fstream>
 #include <latch>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
-
-#include <stdlib.h>
 
 namespace {
 
 namespace fs = std::filesystem;
 
-/// A folder with files of a few sizes, that goes away at the end.
+/// A folder with files of a few sizes.
 class TemporaryFiles {
 public:
     explicit TemporaryFiles(std::size_t count) {
-        std::string name = (fs::temp_directory_path() / "tree_digest_XXXXXX").native();
-        if (mkdtemp(name.data()) == nullptr) {
-            throw std::system_error(errno, std::system_category(), name);
-        }
-        folder_ = name;
         for (std::size_t i = 0; i < count; ++i) {
-            fs::create_directory(folder_ / std::to_string(i % 7));
-            paths_.push_back((folder_ / std::to_string(i % 7) / std::to_string(i)).native());
+            fs::create_directory(folder_.path / std::to_string(i % 7));
+            paths_.push_back((folder_.path / std::to_string(i % 7) / std::to_string(i)).native());
             std::ofstream(paths_.back()) << std::string(i * 10, 'x');
         }
-        paths_.push_back((folder_ / "missing").native());
-    }
-    TemporaryFiles(const TemporaryFiles&) = delete;
-    TemporaryFiles& operator=(const TemporaryFiles&) = delete;
-    ~TemporaryFiles() {
-        std::error_code ignored;
-        fs::remove_all(folder_, ignored);
+        paths_.push_back((folder_.path / "missing").native());
     }
     const std::vector<std::string>& paths() const { return paths_; }
 
 private:
-    fs::path folder_;
+    Folder folder_;
     std::vector<std::string> paths_;
 };
 

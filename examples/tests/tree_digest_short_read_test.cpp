@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Reads on the ring that bring less than was asked for: they are not the end of the file.
+#include "checks.hpp"
 #include "plain_pass.hpp"
 #include "progress.hpp"
 #include "shard_pass.hpp"
@@ -21,21 +22,11 @@
 #include <vector>
 
 #include <liburing.h>
-#include <stdlib.h>
 
 namespace {
 
 constexpr int skipped = 77;
 constexpr unsigned no_limit = std::numeric_limits<unsigned>::max();
-
-int failures = 0;
-
-void expect(bool holds, const char* what) {
-    if (!holds) {
-        std::fprintf(stderr, "not so: %s\n", what);
-        ++failures;
-    }
-}
 
 /// Cuts reads, and lets one of them fail; counts them.
 class ReadFaults final : public spargio::detail::UringFaults {
@@ -68,28 +59,11 @@ private:
     std::atomic<int> reads_ = 0;
 };
 
-/// A folder that goes away at the end.
-struct Folder {
-    Folder() {
-        std::string name = (std::filesystem::temp_directory_path() / "tree_digest_XXXXXX").string();
-        if (mkdtemp(name.data()) == nullptr) {
-            std::perror("mkdtemp");
-            std::exit(2);
-        }
-        path = name;
-    }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    ~Folder() { std::filesystem::remove_all(path); }
-
-    std::string file(std::size_t bytes) const {
-        const auto name = path / std::to_string(bytes);
-        std::ofstream(name) << std::string(bytes, 'x');
-        return name.string();
-    }
-
-    std::filesystem::path path;
-};
+std::string file_of(const Folder& folder, std::size_t bytes) {
+    const auto name = folder.path / std::to_string(bytes);
+    std::ofstream(name) << std::string(bytes, 'x');
+    return name.string();
+}
 
 tree_digest::Pass on_a_ring(const std::vector<std::string>& files) {
     spargio::RuntimeBuilder builder;
@@ -112,8 +86,8 @@ int main() {
         return required != nullptr && std::string(required) == "1" ? 1 : skipped;
     }
     const Folder folder;
-    const std::vector<std::string> small{folder.file(10)};
-    const std::vector<std::string> large{folder.file(100'000)};
+    const std::vector<std::string> small{file_of(folder, 10)};
+    const std::vector<std::string> large{file_of(folder, 100'000)};
     {
         const ReadFaults none(no_limit, 0);
         expect(on_a_ring(small).same_result(on_a_thread(small)), "a small file is hashed");
