@@ -110,19 +110,24 @@ void refuse_on_shard_of(std::uint64_t runtime) {
     }
 }
 
-void join_block(TaskHeader* task, std::uint64_t runtime) {
+namespace {
+
+void check_before_blocking(const TaskHeader* task, std::uint64_t runtime) {
     refuse_on_shard_of(runtime);
     if (!task->done()) {
         refuse_after_fork(runtime);
     }
+}
+
+}  // namespace
+
+void join_block(TaskHeader* task, std::uint64_t runtime) {
+    check_before_blocking(task, runtime);
     static_cast<void>(wait_on_thread(task, clock::time_point::max()));
 }
 
 bool join_block_for(TaskHeader* task, std::uint64_t runtime, std::chrono::nanoseconds limit) {
-    refuse_on_shard_of(runtime);
-    if (!task->done()) {
-        refuse_after_fork(runtime);
-    }
+    check_before_blocking(task, runtime);
     const auto now = clock::now();
     const auto room = clock::time_point::max() - now;
     return wait_on_thread(task, limit < room ? now + limit : clock::time_point::max());

@@ -84,10 +84,11 @@ void UringDriver::poll() noexcept {
 
 /// What the kernel does not take now stays prepared for the next turn.
 void UringDriver::submit() noexcept {
+    refused_ = false;
     if (uring_->unsubmitted() != 0) {
         static_cast<void>(uring_->submit());
+        refused_ = uring_->must_submit();
     }
-    refused_ = uring_->must_submit();
 }
 
 void UringDriver::poll_within_step() noexcept {

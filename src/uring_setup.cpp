@@ -27,8 +27,8 @@ std::string remedy(int error, const RuntimeOptions& options) {
     case ENOSYS:
         return "the kernel has no io_uring (5.11 or later is needed), or a sandbox hides it";
     case ENOMEM:
-        return "memory is short, or locked memory where the kernel counts rings as such (before 5.12 and from 6.14 on): raise "
-               "ulimit -l, or ask for fewer ring_entries or shards";
+        return "memory is short, or locked memory where the kernel counts rings as such (before 5.12, from 6.14 on): "
+               "raise ulimit -l, or ask for fewer ring_entries or shards";
     case EMFILE:
     case ENFILE:
         return "no descriptor is free: raise ulimit -n";
