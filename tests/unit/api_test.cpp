@@ -51,7 +51,7 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
 
-int plain() {
+int plain_function() {
     return 1;
 }
 Task<int> task_of_int() {
@@ -148,7 +148,7 @@ concept RuntimeOfTheContract = requires(R& runtime, const R& constant) {
     { constant.backend() } -> std::same_as<BackendKind>;
     { constant.shard_count() } -> std::same_as<std::size_t>;
     { runtime.block_on(task_of_int()) } -> std::same_as<int>;
-    { runtime.block_on(plain) } -> std::same_as<int>;
+    { runtime.block_on(plain_function) } -> std::same_as<int>;
     { runtime.shutdown() } -> std::same_as<void>;
 };
 static_assert(RuntimeOfTheContract<Runtime>);
@@ -180,14 +180,14 @@ concept HandleOfTheContract = requires(const H& handle, std::uint64_t key, Shard
     { handle.remote(shard) } -> std::same_as<std::optional<RemoteShard>>;
     { handle.spawn_pinned(shard, task_of_int()) } -> std::same_as<JoinHandle<int>>;
     { handle.spawn_round_robin(task_of_int) } -> std::same_as<JoinHandle<int>>;
-    { handle.spawn_sticky(key, plain) } -> std::same_as<JoinHandle<int>>;
+    { handle.spawn_sticky(key, plain_function) } -> std::same_as<JoinHandle<int>>;
     {
         handle.spawn_stealable([] {})
         } -> std::same_as<JoinHandle<void>>;
     {
         handle.spawn_stealable_on(shard, []() -> Task<> { co_return; })
         } -> std::same_as<JoinHandle<void>>;
-    { handle.spawn_with_placement(TaskPlacement::stealable(), plain) } -> std::same_as<JoinHandle<int>>;
+    { handle.spawn_with_placement(TaskPlacement::stealable(), plain_function) } -> std::same_as<JoinHandle<int>>;
     {
         handle.spawn_blocking([] { return MoveOnly(); })
         } -> std::same_as<JoinHandle<MoveOnly>>;
@@ -260,7 +260,7 @@ static_assert(std::same_as<decltype(to_prometheus(std::declval<const RuntimeStat
 // What is above only has to compile; this has to be there when the program is linked.
 TEST(Api, RunsAProgram) {
     const auto sum = [](RuntimeHandle handle) -> Task<int> {
-        auto first = handle.spawn_stealable(plain);
+        auto first = handle.spawn_stealable(plain_function);
         auto second = handle.spawn_sticky(1, task_of_int());
         const int one = co_await std::move(first);
         co_return one + co_await std::move(second);

@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "membarrier.hpp"
+#include "queues.hpp"
 #include "spargio/detail/seams.hpp"
 #include "steal_deque.hpp"
 #include "support/stress.hpp"
@@ -137,10 +138,7 @@ TEST(AsymmetricFence, AloneItIsAlwaysLight) {
     EXPECT_TRUE(fence.look().light());
 }
 
-struct Item : WorkItem {
-    Item() noexcept : WorkItem(nullptr) {}
-    std::uint64_t id = 0;  // Not atomic: the race checker sees whether the deque publishes it.
-};
+using test::Item;
 
 /// An owner that offers whenever it may, against thieves that seek from time to time, on the machine's own memory.
 void race_light_owner(std::size_t thieves, bool barrier_works) {

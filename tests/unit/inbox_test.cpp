@@ -13,6 +13,7 @@
 
 #include <gtest/gtest.h>
 
+#include "queues.hpp"
 #include "race.hpp"
 #include "spargio/detail/seams.hpp"
 #include "support/stress.hpp"
@@ -20,10 +21,8 @@
 namespace spargio::detail {
 namespace {
 
-void do_nothing(WorkItem*, Shard*) noexcept {}
-
-struct Item : WorkItem {
-    explicit Item(int n = 0) noexcept : WorkItem(&do_nothing), number(n) {}
+struct Produced : WorkItem {
+    explicit Produced(int n = 0) noexcept : WorkItem(&test::do_nothing), number(n) {}
     int number;
     std::size_t producer = 0;
 };
@@ -37,7 +36,7 @@ TEST(Inbox, StartsEmpty) {
 }
 
 TEST(Inbox, TheFirstPushOwesTheWakeAndLaterOnesRelyOnIt) {
-    std::array<Item, 3> items;
+    std::array<Produced, 3> items;
     Inbox inbox;
     EXPECT_EQ(inbox.try_push(&items[0]), Push::WasEmpty);
     EXPECT_EQ(inbox.try_push(&items[1]), Push::Queued);
@@ -46,8 +45,8 @@ TEST(Inbox, TheFirstPushOwesTheWakeAndLaterOnesRelyOnIt) {
 }
 
 TEST(Inbox, EachTakeBeginsANewDuty) {
-    Item a;
-    Item b;
+    Produced a;
+    Produced b;
     Inbox inbox;
     WorkList out;
     EXPECT_EQ(inbox.try_push(&a), Push::WasEmpty);
@@ -58,7 +57,7 @@ TEST(Inbox, EachTakeBeginsANewDuty) {
 }
 
 TEST(Inbox, GivesTheOldestFirstBehindWhatTheListHolds) {
-    std::array<Item, 5> items;
+    std::array<Produced, 5> items;
     Inbox inbox;
     WorkList out;
     out.push_back(&items[0]);
@@ -74,8 +73,8 @@ TEST(Inbox, GivesTheOldestFirstBehindWhatTheListHolds) {
 }
 
 TEST(Inbox, ClosingRefusesNewItemsAndKeepsOldOnes) {
-    Item before;
-    Item after;
+    Produced before;
+    Produced after;
     Inbox inbox;
     EXPECT_EQ(inbox.try_push(&before), Push::WasEmpty);
     inbox.close();
@@ -90,8 +89,8 @@ TEST(Inbox, ClosingRefusesNewItemsAndKeepsOldOnes) {
 }
 
 TEST(Inbox, AClosedInboxStillTakesWakes) {
-    Item a;
-    Item b;
+    Produced a;
+    Produced b;
     Inbox inbox;
     inbox.close();
     inbox.close();
@@ -106,7 +105,7 @@ TEST(Inbox, AClosedInboxStillTakesWakes) {
 }
 
 TEST(Inbox, CountsWhatItTookButNotWakesNorWhatItRefused) {
-    std::array<Item, 4> items;
+    std::array<Produced, 4> items;
     Inbox inbox;
     WorkList out;
     EXPECT_EQ(inbox.accepted(), 0U);
@@ -120,10 +119,10 @@ TEST(Inbox, CountsWhatItTookButNotWakesNorWhatItRefused) {
 }
 
 TEST(Inbox, FollowsNoHint) {
-    std::array<Item, 2> items;
+    std::array<Produced, 2> items;
     Inbox inbox;
     WorkList out;
-    items[1].back = reinterpret_cast<Item*>(std::uintptr_t{0xDEAD0000BEE0});  // Long gone.
+    items[1].back = reinterpret_cast<Produced*>(std::uintptr_t{0xDEAD0000BEE0});  // Long gone.
     static_cast<void>(inbox.try_push(&items[0]));
     static_cast<void>(inbox.try_push(&items[1]));
     EXPECT_EQ(inbox.take_all(out), 2U);
@@ -136,7 +135,7 @@ constexpr std::size_t kItems = 20'000;  // Of each producer.
 
 TEST(Inbox, KeepsEachProducersOrderAndOwesOneWakeForEachNonEmptyPeriod) {
     Inbox inbox;
-    std::vector<std::deque<Item>> items(kProducers);
+    std::vector<std::deque<Produced>> items(kProducers);
     std::atomic<std::uint64_t> wakes{0};
     std::vector<std::thread> producers;
     for (std::size_t p = 0; p < kProducers; ++p) {
@@ -144,7 +143,7 @@ TEST(Inbox, KeepsEachProducersOrderAndOwesOneWakeForEachNonEmptyPeriod) {
             items[p].emplace_back(static_cast<int>(i)).producer = p;
         }
         producers.emplace_back([&inbox, &wakes, &mine = items[p]] {
-            for (Item& item : mine) {
+            for (Produced& item : mine) {
                 if (inbox.try_push(&item) == Push::WasEmpty) {
                     wakes.fetch_add(1, std::memory_order_relaxed);
                 }
@@ -161,7 +160,7 @@ TEST(Inbox, KeepsEachProducersOrderAndOwesOneWakeForEachNonEmptyPeriod) {
         periods += count != 0 ? 1 : 0;
         taken += count;
         while (WorkItem* base = out.pop_front()) {
-            const auto* item = static_cast<Item*>(base);
+            const auto* item = static_cast<Produced*>(base);
             in_order &= item->number == expected[item->producer]++;
         }
     }
@@ -175,8 +174,8 @@ TEST(Inbox, KeepsEachProducersOrderAndOwesOneWakeForEachNonEmptyPeriod) {
 
 TEST(Inbox, OfTwoThatMeetAtTheEmptyInboxOneOwesTheWake) {
     Inbox inbox;
-    Item mine;
-    Item other;
+    Produced mine;
+    Produced other;
     bool owes = false;
     bool other_owes = false;
     int wrong = 0;
@@ -201,7 +200,7 @@ TEST(Inbox, OfTwoThatMeetAtTheEmptyInboxOneOwesTheWake) {
 
 TEST(Inbox, WhatWasAcceptedBeforeAConcurrentCloseIsTaken) {
     std::unique_ptr<Inbox> inbox;
-    std::array<Item, 40> items;
+    std::array<Produced, 40> items;
     std::size_t accepted = 0;
     bool reopened = false;
     int wrong = 0;
@@ -209,7 +208,7 @@ TEST(Inbox, WhatWasAcceptedBeforeAConcurrentCloseIsTaken) {
         accepted = 0;
         reopened = false;
         bool refused = false;
-        for (Item& item : items) {
+        for (Produced& item : items) {
             test::jitter(random, 1);
             if (inbox->try_push(&item) == Push::Refused) {
                 refused = true;

@@ -17,7 +17,7 @@
 namespace spargio {
 namespace {
 
-Task<int> number(int n) {
+Task<int> give(int n) {
     co_return n;
 }
 
@@ -26,7 +26,7 @@ TEST(JoinHandle, AnEmptyOneSaysSo) {
     JoinHandle<int> handle;
     for (const bool detached : {false, true}) {
         if (detached) {
-            handle = runtime.handle().spawn_pinned(0, number(1));
+            handle = runtime.handle().spawn_pinned(0, give(1));
             EXPECT_TRUE(handle.valid());
             handle.detach();
         }
@@ -44,7 +44,7 @@ TEST(JoinHandle, AnEmptyOneSaysSo) {
 
 TEST(JoinHandle, GivesItsResultOnceAndStaysAfterwards) {
     Runtime runtime = test::small_runtime();
-    auto handle = runtime.handle().spawn_pinned(0, number(1));
+    auto handle = runtime.handle().spawn_pinned(0, give(1));
     EXPECT_EQ(handle.get(), 1);
     EXPECT_TRUE(handle.valid());
     EXPECT_TRUE(handle.done());
@@ -62,16 +62,16 @@ TEST(JoinHandle, GivesItsResultOnceAndStaysAfterwards) {
         }
         EXPECT_TRUE(refused);
     };
-    runtime.block_on(join_twice(runtime.handle().spawn_pinned(0, number(2))));
+    runtime.block_on(join_twice(runtime.handle().spawn_pinned(0, give(2))));
 }
 
 TEST(JoinHandle, MovingPassesTheTaskOn) {
     const Runtime runtime = test::small_runtime();
-    auto first = runtime.handle().spawn_pinned(0, number(1));
+    auto first = runtime.handle().spawn_pinned(0, give(1));
     auto second = std::move(first);
     EXPECT_FALSE(first.valid());  // NOLINT(bugprone-use-after-move)
     EXPECT_TRUE(second.valid());
-    auto third = runtime.handle().spawn_pinned(0, number(3));
+    auto third = runtime.handle().spawn_pinned(0, give(3));
     third = std::move(second);     // Lets the task with the 3 run on.
     EXPECT_FALSE(second.valid());  // NOLINT(bugprone-use-after-move)
     auto& itself = third;
@@ -105,7 +105,7 @@ TEST(JoinHandle, DetachingAndDroppingLetTheTaskRunOn) {
 TEST(JoinHandle, OfARefusedSpawnIsDoneAndSaysWhy) {
     Runtime runtime = test::small_runtime();
     const auto handle = runtime.handle();
-    auto unknown = handle.spawn_pinned(1, number(1));
+    auto unknown = handle.spawn_pinned(1, give(1));
     EXPECT_TRUE(unknown.done());
     EXPECT_TRUE(unknown.wait_for(std::chrono::hours(1)));
     EXPECT_EQ(unknown.spawn_error(), RuntimeError::InvalidShard);
@@ -116,11 +116,11 @@ TEST(JoinHandle, OfARefusedSpawnIsDoneAndSaysWhy) {
     } catch (const std::system_error& error) {
         EXPECT_EQ(error.code(), RuntimeError::InvalidShard);
     }
-    auto accepted = handle.spawn_pinned(0, number(1));
+    auto accepted = handle.spawn_pinned(0, give(1));
     EXPECT_EQ(accepted.spawn_error(), std::error_code());
     EXPECT_EQ(accepted.get(), 1);
     runtime.shutdown();
-    EXPECT_EQ(handle.spawn_pinned(0, number(1)).spawn_error(), RuntimeError::Closed);
+    EXPECT_EQ(handle.spawn_pinned(0, give(1)).spawn_error(), RuntimeError::Closed);
 }
 
 TEST(JoinHandle, WaitsNoLongerThanItIsTold) {

@@ -9,13 +9,13 @@
 
 #include <gtest/gtest.h>
 
+#include "queues.hpp"
+
 namespace spargio::detail {
 namespace {
 
-void do_nothing(WorkItem*, Shard*) noexcept {}
-
 struct Header : TaskHeader {
-    Header() noexcept : TaskHeader(&do_nothing, 8) {}
+    Header() noexcept : TaskHeader(&test::do_nothing, 8) {}
 };
 
 /// What the list holds, and that its links agree in both directions.

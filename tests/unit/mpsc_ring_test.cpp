@@ -14,6 +14,7 @@
 
 #include <gtest/gtest.h>
 
+#include "queues.hpp"
 #include "race.hpp"
 #include "spargio/detail/seams.hpp"
 #include "support/stress.hpp"
@@ -21,14 +22,12 @@
 namespace spargio::detail {
 namespace {
 
-constexpr std::array<std::size_t, 5> kCapacities{1, 2, 3, 64, 100};
-
-struct Item {
+struct Numbered {
     std::uint32_t producer;
     std::uint32_t number;
 };
 
-using Ring = MpscRing<Item>;
+using Ring = MpscRing<Numbered>;
 
 /// How many of `wanted` were free; they are filled with the numbers of their positions.
 std::size_t put(Ring& ring, std::size_t wanted) {
@@ -37,14 +36,14 @@ std::size_t put(Ring& ring, std::size_t wanted) {
         return 0;
     }
     for (std::size_t i = 0; i < reserved->count; ++i) {
-        ring.fill(reserved->first + i, Item{0, static_cast<std::uint32_t>(reserved->first + i)});
+        ring.fill(reserved->first + i, Numbered{0, static_cast<std::uint32_t>(reserved->first + i)});
     }
     return reserved->count;
 }
 
 /// Takes `most` at most, and checks that they count up from `first`.
 std::size_t take(Ring& ring, std::uint64_t first, std::size_t most) {
-    std::vector<Item> out(most);
+    std::vector<Numbered> out(most);
     const auto taken = ring.take(out.data(), most);
     for (std::size_t i = 0; i < taken; ++i) {
         EXPECT_EQ(out[i].number, first + i);
@@ -61,7 +60,7 @@ TEST(MpscRing, StartsEmpty) {
 }
 
 TEST(MpscRing, HoldsExactlyItsCapacity) {
-    for (const auto capacity : kCapacities) {
+    for (const auto capacity : test::ring_capacities) {
         SCOPED_TRACE(capacity);
         Ring ring(capacity);
         for (std::size_t i = 0; i < capacity; ++i) {
@@ -100,21 +99,21 @@ TEST(MpscRing, AGapHoldsBackWhatIsBehindIt) {
     const auto slow = ring.reserve(1);
     const auto fast = ring.reserve(2);
     ASSERT_TRUE(slow && fast);
-    ring.fill(fast->first, Item{1, 1});
-    ring.fill(fast->first + 1, Item{1, 2});
+    ring.fill(fast->first, Numbered{1, 1});
+    ring.fill(fast->first + 1, Numbered{1, 2});
     EXPECT_EQ(ring.notice(), 0U);
     EXPECT_EQ(take(ring, 0, 3), 0U);
-    ring.fill(slow->first, Item{0, 0});
+    ring.fill(slow->first, Numbered{0, 0});
     EXPECT_EQ(ring.notice(), 3U);
     EXPECT_EQ(take(ring, 0, 3), 3U);
     // The same in a later lap, in the middle of a reservation.
     const auto next = ring.reserve(3);
     ASSERT_TRUE(next && next->count == 3);
-    ring.fill(next->first, Item{0, 3});
-    ring.fill(next->first + 2, Item{0, 5});
+    ring.fill(next->first, Numbered{0, 3});
+    ring.fill(next->first + 2, Numbered{0, 5});
     EXPECT_EQ(ring.notice(), 1U);
     EXPECT_EQ(take(ring, 3, 3), 1U);
-    ring.fill(next->first + 1, Item{0, 4});
+    ring.fill(next->first + 1, Numbered{0, 4});
     EXPECT_EQ(ring.notice(), 2U);
     EXPECT_EQ(take(ring, 4, 3), 2U);
 }
@@ -128,7 +127,7 @@ TEST(MpscRing, ClosedItRefusesNewReservationsAndKeepsOldOnes) {
     EXPECT_EQ(ring.close(), 2U);
     EXPECT_FALSE(ring.reserve(1).has_value());
     EXPECT_EQ(ring.reserved(), 2U);
-    ring.fill(before->first, Item{0, 1});
+    ring.fill(before->first, Numbered{0, 1});
     EXPECT_EQ(ring.notice(), 2U);
     EXPECT_EQ(take(ring, 0, 3), 2U);
     EXPECT_FALSE(ring.reserve(1).has_value()) << "room does not open it";
@@ -143,7 +142,7 @@ TEST(MpscRing, AFullOneThatIsClosedIsClosed) {
 
 TEST(MpscRing, KeepsTheOrderOverManyLaps) {
     test::Random random(test::stress_seed());
-    for (const auto capacity : kCapacities) {
+    for (const auto capacity : test::ring_capacities) {
         SCOPED_TRACE(capacity);
         Ring ring(capacity);
         std::uint64_t in = 0;
@@ -169,7 +168,7 @@ TEST(MpscRing, KeepsTheOrderOverManyLaps) {
 
 TEST(MpscRing, KeepsEachProducersOrderAndLosesNothing) {
     constexpr std::uint32_t kProducers = 3;
-    for (const auto capacity : kCapacities) {
+    for (const auto capacity : test::ring_capacities) {
         SCOPED_TRACE(capacity);
         const std::uint32_t items = test::scaled(100'000, 3'000);                            // Of each producer,
         const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);  // fewer on a busy machine.
@@ -182,7 +181,7 @@ TEST(MpscRing, KeepsEachProducersOrderAndLosesNothing) {
                 for (std::uint32_t next = 0; next < items && std::chrono::steady_clock::now() < end;) {
                     const auto reserved = ring.reserve(std::min(items - next, 1 + random.below(5)));
                     for (std::size_t i = 0; i < reserved->count; ++i) {
-                        ring.fill(reserved->first + i, Item{producer, next++});
+                        ring.fill(reserved->first + i, Numbered{producer, next++});
                     }
                     if (reserved->count == 0) {
                         std::this_thread::yield();
@@ -192,7 +191,7 @@ TEST(MpscRing, KeepsEachProducersOrderAndLosesNothing) {
             });
         }
         std::array<std::uint32_t, kProducers> next{};
-        std::vector<Item> out(capacity);
+        std::vector<Numbered> out(capacity);
         std::uint64_t got = 0;
         std::uint64_t wrong = 0;
         while (busy != 0 || got < ring.reserved()) {

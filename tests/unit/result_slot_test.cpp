@@ -72,13 +72,13 @@ private:
 };
 
 /// Counts the objects that live.
-struct Counted {
+struct CountedNumber {
     static inline int alive = 0;
 
-    explicit Counted(int n) : number(n) { ++alive; }
-    Counted(Counted&& other) noexcept : number(std::exchange(other.number, -1)) { ++alive; }
-    Counted& operator=(Counted&&) = delete;
-    ~Counted() { --alive; }
+    explicit CountedNumber(int n) : number(n) { ++alive; }
+    CountedNumber(CountedNumber&& other) noexcept : number(std::exchange(other.number, -1)) { ++alive; }
+    CountedNumber& operator=(CountedNumber&&) = delete;
+    ~CountedNumber() { --alive; }
 
     int number;
 };
@@ -108,21 +108,21 @@ TEST(ResultSlot, MoveOnlyValuesAreMoved) {
 
 TEST(ResultSlot, TakingEndsTheStoredObject) {
     {
-        const Block<Counted> block;
-        ResultSlot<Counted>::store(block, Counted(3));
-        EXPECT_EQ(Counted::alive, 1);
-        EXPECT_EQ(ResultSlot<Counted>::take(block).number, 3);
-        EXPECT_EQ(Counted::alive, 0);
+        const Block<CountedNumber> block;
+        ResultSlot<CountedNumber>::store(block, CountedNumber(3));
+        EXPECT_EQ(CountedNumber::alive, 1);
+        EXPECT_EQ(ResultSlot<CountedNumber>::take(block).number, 3);
+        EXPECT_EQ(CountedNumber::alive, 0);
     }
-    EXPECT_EQ(Counted::alive, 0);
+    EXPECT_EQ(CountedNumber::alive, 0);
 }
 
 TEST(ResultSlot, AValueThatNobodyTookIsDroppedWithTheBlock) {
     {
-        const Block<Counted> block;
-        ResultSlot<Counted>::store(block, Counted(3));
+        const Block<CountedNumber> block;
+        ResultSlot<CountedNumber>::store(block, CountedNumber(3));
     }
-    EXPECT_EQ(Counted::alive, 0);
+    EXPECT_EQ(CountedNumber::alive, 0);
 }
 
 TEST(ResultSlot, AReferenceIsStoredAsItsAddress) {
@@ -237,13 +237,13 @@ TEST(ResultSlot, KeepsAnException) {
 
 TEST(ResultSlot, AnExceptionReplacesAValue) {
     {
-        const Block<Counted> block;
-        ResultSlot<Counted>::store(block, Counted(1));
+        const Block<CountedNumber> block;
+        ResultSlot<CountedNumber>::store(block, CountedNumber(1));
         store_exception(block, std::make_exception_ptr(std::runtime_error("later")));
-        EXPECT_EQ(Counted::alive, 0);
+        EXPECT_EQ(CountedNumber::alive, 0);
         EXPECT_EQ(block->outcome, Outcome::Exception);
     }
-    EXPECT_EQ(Counted::alive, 0);
+    EXPECT_EQ(CountedNumber::alive, 0);
 }
 
 }  // namespace

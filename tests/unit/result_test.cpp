@@ -72,15 +72,15 @@ std::error_code make_error_code(ForeignError error) {
     return {static_cast<int>(error), category};
 }
 
-struct Immovable {
-    Immovable(int a, int b) : sum(a + b) {}
-    Immovable(const Immovable&) = delete;
-    Immovable& operator=(const Immovable&) = delete;
+struct ImmovableSum {
+    ImmovableSum(int a, int b) : sum(a + b) {}
+    ImmovableSum(const ImmovableSum&) = delete;
+    ImmovableSum& operator=(const ImmovableSum&) = delete;
     int sum;
 };
 
-struct NoDefault {
-    explicit NoDefault(int) {}
+struct NotDefaultConstructible {
+    explicit NotDefaultConstructible(int) {}
 };
 
 struct FromResult {
@@ -121,16 +121,18 @@ static_assert(!std::is_copy_constructible_v<Result<std::unique_ptr<int>>> &&
               !std::is_copy_assignable_v<Result<std::unique_ptr<int>>>);
 static_assert(std::is_nothrow_move_constructible_v<Result<std::unique_ptr<int>>> &&
               std::is_nothrow_move_assignable_v<Result<std::unique_ptr<int>>>);
-static_assert(!std::is_move_constructible_v<Result<Immovable>>);
+static_assert(!std::is_move_constructible_v<Result<ImmovableSum>>);
 static_assert(!std::is_nothrow_copy_constructible_v<Result<Counted>> &&
               std::is_nothrow_move_constructible_v<Result<Counted>>);
 
-static_assert(std::is_default_constructible_v<Result<int>> && !std::is_default_constructible_v<Result<NoDefault>>);
+static_assert(std::is_default_constructible_v<Result<int>> &&
+              !std::is_default_constructible_v<Result<NotDefaultConstructible>>);
 static_assert(std::is_convertible_v<int, Result<int>> && std::is_convertible_v<const char*, Result<std::string>>);
 static_assert(std::is_convertible_v<std::error_code, Result<int>> && std::is_convertible_v<SendError, Result<>>);
 static_assert(std::is_convertible_v<ForeignError, Result<std::string>> &&
               std::is_convertible_v<std::io_errc, Result<>>);
-static_assert(std::is_constructible_v<Result<NoDefault>, int> && !std::is_convertible_v<int, Result<NoDefault>>);
+static_assert(std::is_constructible_v<Result<NotDefaultConstructible>, int> &&
+              !std::is_convertible_v<int, Result<NotDefaultConstructible>>);
 static_assert(!std::is_constructible_v<Result<int>, std::string> && !std::is_constructible_v<Result<>, int>);
 static_assert(!std::is_constructible_v<Result<>, Result<int>> && !std::is_constructible_v<Result<int>, Result<>>);
 static_assert(std::is_convertible_v<Result<int>, Result<long>> &&
@@ -202,9 +204,9 @@ TEST(Result, DefaultConstructedHoldsADefaultValue) {
 }
 
 TEST(Result, BuildsAnImmovableValueInPlace) {
-    const Result<Immovable> result(std::in_place, 3, 4);
+    const Result<ImmovableSum> result(std::in_place, 3, 4);
     EXPECT_EQ(result->sum, 7);
-    const Result<Immovable> failed = JoinError::Canceled;
+    const Result<ImmovableSum> failed = JoinError::Canceled;
     EXPECT_EQ(failed.error(), JoinError::Canceled);
 }
 
@@ -358,7 +360,7 @@ TEST(Result, ConvertsFromAResultOfAConvertibleType) {
     const Result<std::shared_ptr<int>> shared = std::move(unique);
     EXPECT_EQ(**shared, 4);
 
-    const Result<NoDefault> explicitly(number);
+    const Result<NotDefaultConstructible> explicitly(number);
     EXPECT_TRUE(explicitly);
 }
 

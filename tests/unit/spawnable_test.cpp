@@ -25,7 +25,7 @@ Task<int> coroutine() {
     co_return 6;
 }
 
-struct MoveOnly {
+struct MoveOnlyCallable {
     int operator()() const { return *value; }
     std::unique_ptr<int> value;
 };
@@ -37,10 +37,10 @@ struct RvalueOnly {
     std::unique_ptr<int> operator()() && { return std::move(value); }
     std::unique_ptr<int> value;
 };
-struct Immovable {
-    Immovable() = default;
-    Immovable(const Immovable&) = delete;
-    Immovable& operator=(const Immovable&) = delete;
+struct ImmovableCallable {
+    ImmovableCallable() = default;
+    ImmovableCallable(const ImmovableCallable&) = delete;
+    ImmovableCallable& operator=(const ImmovableCallable&) = delete;
     void operator()() const {}
 };
 
@@ -51,14 +51,14 @@ static_assert(!Spawnable<Task<int>&> && !Spawnable<const Task<int>&> && !Spawnab
 static_assert(Spawnable<int (*)()> && Spawnable<int (&)()> && Spawnable<int()>);
 static_assert(Spawnable<std::function<void()>> && Spawnable<std::function<void()>&>);
 static_assert(Spawnable<const std::function<Task<>()>&>);
-static_assert(Spawnable<MoveOnly> && !Spawnable<MoveOnly&> && !Spawnable<const MoveOnly>);
+static_assert(Spawnable<MoveOnlyCallable> && !Spawnable<MoveOnlyCallable&> && !Spawnable<const MoveOnlyCallable>);
 static_assert(Spawnable<RvalueOnly> && !Spawnable<RvalueOnly&> && !Spawnable<const RvalueOnly>);
 static_assert(Spawnable<decltype([]() mutable {})>);
-static_assert(Spawnable<std::reference_wrapper<Immovable>>);
+static_assert(Spawnable<std::reference_wrapper<ImmovableCallable>>);
 // The rest.
 static_assert(!Spawnable<void> && !Spawnable<int> && !Spawnable<int*> && !Spawnable<std::string>);
 static_assert(!Spawnable<Uncallable> && !Spawnable<NeedsAnArgument> && !Spawnable<int (*)(int)>);
-static_assert(!Spawnable<Immovable>);
+static_assert(!Spawnable<ImmovableCallable>);
 
 static_assert(std::is_same_v<SpawnValue<Task<int>>, int>);
 static_assert(std::is_void_v<SpawnValue<Task<>>>);
@@ -66,7 +66,7 @@ static_assert(std::is_same_v<SpawnValue<Task<int&>>, int&>);
 static_assert(std::is_same_v<SpawnValue<int (*)()>, int>);
 static_assert(std::is_same_v<SpawnValue<Task<int> (*)()>, int>);
 static_assert(std::is_same_v<SpawnValue<int& (*)()>, int&>);
-static_assert(std::is_same_v<SpawnValue<MoveOnly>, int>);
+static_assert(std::is_same_v<SpawnValue<MoveOnlyCallable>, int>);
 static_assert(std::is_void_v<SpawnValue<std::function<void()>&>>);
 static_assert(std::is_void_v<SpawnValue<std::function<Task<>()>>>);
 
@@ -89,7 +89,7 @@ TEST_F(SpawnableTest, FunctionsAndTheirPointers) {
 }
 
 TEST_F(SpawnableTest, MoveOnlyCallables) {
-    EXPECT_EQ(runtime().block_on(MoveOnly{std::make_unique<int>(7)}), 7);
+    EXPECT_EQ(runtime().block_on(MoveOnlyCallable{std::make_unique<int>(7)}), 7);
     auto captured = std::make_unique<int>(8);
     EXPECT_EQ(runtime().block_on([value = std::move(captured)]() -> Task<int> { co_return *value; }), 8);
 }

@@ -14,14 +14,13 @@
 
 #include <gtest/gtest.h>
 
+#include "queues.hpp"
 #include "race.hpp"
 #include "spargio/detail/seams.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::detail {
 namespace {
-
-constexpr std::array<std::size_t, 5> kCapacities{1, 2, 3, 64, 100};
 
 /// Stages `count` items that count up from `first`.
 void stage(SpscRing& ring, std::uint64_t first, std::size_t count) {
@@ -74,7 +73,7 @@ TEST(SpscRing, MoreLapsThanALapHasNumbers) {
 }
 
 TEST(SpscRing, HoldsExactlyItsCapacity) {
-    for (const auto capacity : kCapacities) {
+    for (const auto capacity : test::ring_capacities) {
         SCOPED_TRACE(capacity);
         SpscRing ring(capacity);
         EXPECT_EQ(ring.room(capacity + 5), capacity);
@@ -131,7 +130,7 @@ TEST(SpscRing, WhatIsStagedIsInvisibleUntilItIsPublished) {
 
 TEST(SpscRing, KeepsTheOrderOverManyLaps) {
     test::Random random(test::stress_seed());
-    for (const auto capacity : kCapacities) {
+    for (const auto capacity : test::ring_capacities) {
         SCOPED_TRACE(capacity);
         SpscRing ring(capacity);
         std::uint64_t put = 0;
@@ -162,7 +161,7 @@ TEST(SpscRing, KeepsTheOrderOverManyLaps) {
 }
 
 TEST(SpscRing, BetweenTwoThreadsKeepsBoundAndOrder) {
-    for (const auto capacity : kCapacities) {
+    for (const auto capacity : test::ring_capacities) {
         SCOPED_TRACE(capacity);
         const std::uint64_t items = test::scaled(400'000, 10'000);
         const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);  // On a busy machine.

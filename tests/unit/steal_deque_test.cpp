@@ -15,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include "asymmetric_fence.hpp"
+#include "queues.hpp"
 #include "race.hpp"
 #include "spargio/detail/seams.hpp"
 #include "support/stress.hpp"
@@ -22,12 +23,7 @@
 namespace spargio::detail {
 namespace {
 
-void do_nothing(WorkItem*, Shard*) noexcept {}
-
-struct Item : WorkItem {
-    Item() noexcept : WorkItem(&do_nothing) {}
-    std::uint64_t id = 0;  // Not atomic: the race checker sees whether the deque publishes it.
-};
+using test::Item;
 
 const AsymmetricFence symmetric(AsymmetricFence::Policy::Symmetric);
 

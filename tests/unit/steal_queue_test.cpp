@@ -11,18 +11,15 @@
 
 #include <gtest/gtest.h>
 
+#include "queues.hpp"
+
 namespace spargio::detail {
 namespace {
 
 using Offer = StealQueue::Offer;
 constexpr std::size_t kNoBound = ~std::size_t{0};
 
-void do_nothing(WorkItem*, Shard*) noexcept {}
-
-struct Item : WorkItem {
-    explicit Item(std::size_t n = 0) noexcept : WorkItem(&do_nothing), id(n) {}
-    std::size_t id;
-};
+using test::Item;
 
 class StealQueueTest : public testing::Test {
 protected:

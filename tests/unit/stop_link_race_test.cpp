@@ -17,13 +17,13 @@
 namespace spargio::detail {
 namespace {
 
-void cancel_nothing(Wait*, TaskHeader*) noexcept {}
+void cancel_nobody(Wait*, TaskHeader*) noexcept {}
 
 // The wait is armed: whoever of the two comes first, one of them schedules the task, and the canceller never holds a
 // wait whose task runs again.
 void race_for_an_armed_wait(bool with_token) {
     std::unique_ptr<StopLink> link;
-    Wait wait(&cancel_nothing);
+    Wait wait(&cancel_nobody);
     std::atomic<int> schedules{0};
     std::atomic<bool> lets_go{false};
     bool held = false;
@@ -123,7 +123,7 @@ public:
     void schedule() { schedules.fetch_add(1); }
 
     StopLink link;
-    Wait wait{&cancel_nothing};
+    Wait wait{&cancel_nobody};
     std::atomic<Slot> slot{Slot::Empty};
     std::atomic<int> schedules{0};
     std::atomic<int> held_waits{0};

@@ -20,13 +20,13 @@ namespace spargio {
 namespace {
 
 /// Counts what lives. Copying it throws when told to.
-struct Counted {
+struct CountedObject {
     static inline int alive = 0;
 
-    Counted() { ++alive; }
-    Counted(const Counted&) { ++alive; }
-    Counted& operator=(const Counted&) = default;
-    ~Counted() { --alive; }
+    CountedObject() { ++alive; }
+    CountedObject(const CountedObject&) { ++alive; }
+    CountedObject& operator=(const CountedObject&) = default;
+    ~CountedObject() { --alive; }
 };
 
 /// Runs one small runtime for a suite: each test's task runs on its shard.
@@ -34,8 +34,8 @@ class TaskTest : public testing::Test {
 protected:
     static void SetUpTestSuite() { runtime_ = std::make_unique<Runtime>(test::small_runtime()); }
     static void TearDownTestSuite() { runtime_.reset(); }
-    void SetUp() override { Counted::alive = 0; }
-    void TearDown() override { EXPECT_EQ(Counted::alive, 0); }
+    void SetUp() override { CountedObject::alive = 0; }
+    void TearDown() override { EXPECT_EQ(CountedObject::alive, 0); }
 
     template <class T>
     static T run(Task<T> task) {
@@ -243,12 +243,12 @@ TEST_F(TaskResult, MayBeOverAlignedOrLarge) {
     EXPECT_EQ(run(large()).bytes[39'999], 11);
 }
 
-Task<Counted> counted() {
-    co_return Counted();
+Task<CountedObject> counted() {
+    co_return CountedObject();
 }
 Task<> drop_counted() {
     static_cast<void>(co_await counted());
-    EXPECT_EQ(Counted::alive, 0);
+    EXPECT_EQ(CountedObject::alive, 0);
 }
 
 TEST_F(TaskResult, EndsWithTheExpressionThatAwaitedIt) {
@@ -258,21 +258,21 @@ TEST_F(TaskResult, EndsWithTheExpressionThatAwaitedIt) {
 using TaskException = TaskTest;
 
 Task<int> fail(const char* what) {
-    const Counted local;
+    const CountedObject local;
     if (what != nullptr) {
         throw std::runtime_error(what);
     }
     co_return 0;
 }
 Task<int> pass_up(const char* what) {
-    const Counted local;
+    const CountedObject local;
     co_return co_await fail(what) + 1;
 }
 Task<std::string> catch_one(const char* what) {
     try {
         co_return std::to_string(co_await pass_up(what));
     } catch (const std::runtime_error& error) {
-        EXPECT_EQ(Counted::alive, 0);
+        EXPECT_EQ(CountedObject::alive, 0);
         co_return error.what();
     }
 }
@@ -290,9 +290,9 @@ struct ThrowsAtTheEnd {
     ThrowsAtTheEnd& operator=(const ThrowsAtTheEnd&) = delete;
     ~ThrowsAtTheEnd() noexcept(false) { throw std::logic_error("on the way out"); }
 };
-Task<Counted> return_then_throw() {
+Task<CountedObject> return_then_throw() {
     const ThrowsAtTheEnd local;
-    co_return Counted();
+    co_return CountedObject();
 }
 
 TEST_F(TaskException, ThrownOnTheWayOutReplacesTheValue) {
@@ -303,7 +303,7 @@ struct ThrowsWhenMoved {
     ThrowsWhenMoved() = default;
     ThrowsWhenMoved(ThrowsWhenMoved&&) { throw std::runtime_error("no move"); }
     ThrowsWhenMoved& operator=(ThrowsWhenMoved&&) = delete;
-    Counted counted;
+    CountedObject counted;
 };
 Task<ThrowsWhenMoved> unmovable_value() {
     co_return ThrowsWhenMoved();
@@ -321,18 +321,18 @@ struct ThrowingParameter {
         throw std::runtime_error("no copy");
     }
     ThrowingParameter& operator=(const ThrowingParameter&) = delete;
-    Counted counted;
+    CountedObject counted;
     static inline const void* last_copy = nullptr;
 };
-Task<> take_parameters(Counted, ThrowingParameter) {
+Task<> take_parameters(CountedObject, ThrowingParameter) {
     co_return;
 }
 
 TEST_F(TaskException, ThrownByTheCopyOfAParameterGivesTheFrameBack) {
     const auto failed_frame = [] {
         // A temporary is made in place of the parameter: the first copy is the frame's.
-        EXPECT_THROW(static_cast<void>(take_parameters(Counted(), ThrowingParameter())), std::runtime_error);
-        EXPECT_EQ(Counted::alive, 0);
+        EXPECT_THROW(static_cast<void>(take_parameters(CountedObject(), ThrowingParameter())), std::runtime_error);
+        EXPECT_EQ(CountedObject::alive, 0);
         return std::exchange(ThrowingParameter::last_copy, nullptr);
     };
     const void* first = failed_frame();

@@ -6,14 +6,12 @@
 
 #include <gtest/gtest.h>
 
+#include "queues.hpp"
+
 namespace spargio::detail {
 namespace {
 
-void do_nothing(WorkItem*, Shard*) noexcept {}
-
-struct Item : WorkItem {
-    Item() noexcept : WorkItem(&do_nothing) {}
-};
+using test::Item;
 
 TEST(WorkItem, RunsAsTheObjectItStandsFor) {
     struct Counting : WorkItem {
