@@ -35,7 +35,7 @@ void Shard::idle() noexcept {
     static_cast<void>(attention.exchange(arrived ? Attention::Work : Attention::Search, std::memory_order_seq_cst));
     if (arrived) {
         // An answer, most likely. Nobody has counted on this shard as a searcher, but for what is in its own queue.
-        if (stealable.size() != 0 && (something_arrived() || !runs_next_what_is_alone())) {
+        if (stealable.size() != 0 && (something_arrived() || !takes_next_if_alone())) {
             wake_one_for_stealing(*core, this);
         }
         return;

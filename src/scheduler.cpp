@@ -264,7 +264,7 @@ void schedule_here(TaskHeader* root, Shard& here) noexcept {
     }
     here.stealable.put(root);
     // Alone it needs no other shard: it runs here next.
-    if (!here.runs_next_what_is_alone()) {
+    if (!here.takes_next_if_alone()) {
         wake_one_for_stealing(*here.core, &here);
     }
 }

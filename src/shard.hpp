@@ -100,6 +100,8 @@ public:
     static constexpr std::size_t events_per_step = 256;
     // Then completions, timers and what other threads have brought have their turn.
     static constexpr unsigned items_per_turn = 64;
+    // Of these: before what this shard has made and woken itself, what has waited longest.
+    static constexpr unsigned other_end_every = 8;
 
     /// From the thread's start until its tasks are gone; the driver exists.
     void run() noexcept;
@@ -117,11 +119,12 @@ public:
     /// Stealable tasks that wait here. Any thread.
     [[nodiscard]] std::size_t stealable_waiting() const noexcept { return stealable.size() + deque.size(); }
 
-    /// Whether a stealable item that this shard has just put into `stealable` runs here before anything else, so that
-    /// no other shard need be woken for it. (tests/models/steal.pml, ALONE)
-    [[nodiscard]] bool runs_next_what_is_alone() const noexcept {
-        return ready.empty() && stolen_ == nullptr && stealable.size() <= 1 && deque.size() == 0 &&
-               core->overflow.size() == 0;
+    /// Whether the stealable item that this shard has just put into `stealable` is alone. Then it is taken next,
+    /// whatever arrives meanwhile, and no other shard need be woken for it. (tests/models/steal.pml, ALONE)
+    [[nodiscard]] bool takes_next_if_alone() noexcept {
+        alone_ = ready.empty() && stolen_ == nullptr && stealable.size() <= 1 && deque.size() == 0 &&
+                 core->overflow.size() == 0;
+        return alone_;
     }
 
     /// A stealable task that was accepted long ago, or may not be refused, where thieves find it: the newest of the
@@ -135,8 +138,12 @@ public:
     /// At the end of an item: the next of the turn, if run_items() would take it out of the deque; all that lies there
     /// are tasks. Else null.
     [[nodiscard]] TaskHeader* next_of_turn() noexcept {
-        if (!ready.empty() || turn_ == 0 || turn_ + 1 == items_per_turn || !inbox.empty() ||
-            stopping.load(std::memory_order_relaxed)) {
+        if (!ready.empty() || !inbox.empty() || stopping.load(std::memory_order_relaxed)) {
+            return nullptr;
+        }
+        static_assert(items_per_turn % other_end_every == 0);
+        if ((turn_ + 1) % other_end_every == 0 && (stealable.size() != 0 || core->overflow.size() != 0 ||
+                                                   looks_at_oldest(turn_ + 1) || turn_ + 1 == items_per_turn)) {
             return nullptr;
         }
         WorkItem* item = deque.pop();
@@ -172,6 +179,10 @@ private:
     [[nodiscard]] WorkItem* next_item() noexcept;
     [[nodiscard]] WorkItem* longest_waiting() noexcept;
     [[nodiscard]] WorkItem* oldest_in_deque() noexcept;
+    /// Not each time that it looks at the other queues: where steps are long the oldest may always be due.
+    [[nodiscard]] bool looks_at_oldest(unsigned item) const noexcept {
+        return item == other_end_every || (long_steps_ && item % (2 * other_end_every) != 0);
+    }
     void take_arrivals() noexcept;
     void fire_timers() noexcept;
 
@@ -200,11 +211,14 @@ private:
     WorkItem* stolen_ = nullptr;  // Runs next; between a steal and the next turn only.
     std::uint64_t turns_ = 0;
     unsigned turn_ = 0;                 // The item of the turn that runs: from 0 to before items_per_turn.
+    bool alone_ = false;                // See takes_next_if_alone().
     clock::time_point oldest_since_{};  // Since when the deque's oldest may have waited; nothing if it was empty.
-    bool sees_all_deques_ = true;       // The barrier of this search was granted. Else:
-    std::uint64_t awaited_ = 0;         // What an owner must have acknowledged.
-    std::uint64_t fenced_pushes_ = 0;   // At the last look whether fences can be left out.
-    std::uint64_t searches_ = 0;        // Of all shards, and when that was looked at.
+    clock::time_point turn_looked_at_{};
+    bool long_steps_ = false;          // Between the last two such looks.
+    bool sees_all_deques_ = true;      // The barrier of this search was granted. Else:
+    std::uint64_t awaited_ = 0;        // What an owner must have acknowledged.
+    std::uint64_t fenced_pushes_ = 0;  // At the last look whether fences can be left out.
+    std::uint64_t searches_ = 0;       // Of all shards, and when that was looked at.
     clock::time_point searches_read_at_{};
     AdaptiveSpin spin_;
     RandomSource random_;

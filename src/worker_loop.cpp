@@ -19,6 +19,8 @@ constexpr unsigned kStealableEvery = 2;
 // What is oldest in the deque waits for what is made on top of it, for ever if nobody steals and that never ends.
 // Rarely, since the oldest is the largest part of a tree, and each one begun early makes the tree wider.
 constexpr auto kOldestEvery = std::chrono::milliseconds(2);
+// Steps are long where a turn of them takes that time: then a look at the clock costs nothing beside a few of them.
+constexpr auto kLongTurn = std::chrono::milliseconds(1);
 // Of pushes that were ordered by a locked instruction, some 3 ns each, and as much at its pop: then a look at the clock
 // is worth it.
 constexpr std::uint64_t kPushesPerLook = 256;
@@ -87,8 +89,8 @@ EventWait* Shard::next_waiter() noexcept {
 }
 
 /// The queues in turn: pinned tasks, then the newest of the deque, then what came from elsewhere, then the shared
-/// queue. At the start of a turn the other way round, so that nothing waits for ever for what comes before it. (As a
-/// call of its own it makes a yield 2 ns longer.)
+/// queue. Every few items the other way round, so that nothing waits for long for what comes before it. (As a call of
+/// its own it makes a yield 2 ns longer.)
 [[gnu::always_inline]] inline WorkItem* Shard::next_item() noexcept {
     if (stolen_ != nullptr) {
         // No thief can see it here any more: it must not wait behind anything.
@@ -98,14 +100,14 @@ EventWait* Shard::next_waiter() noexcept {
         oldest_since_ = {};
         return ready.pop_front();
     }
-    if (turn_ == 0) {
-        if (WorkItem* item = longest_waiting()) {
+    if (alone_) {
+        alone_ = false;
+        if (WorkItem* item = stealable.pop()) {
             return item;
         }
     }
-    if (turn_ == 1) {
-        // Beside the other queues, not instead of them: a turn may take longer than kOldestEvery each time.
-        if (WorkItem* item = oldest_in_deque()) {
+    if (turn_ % other_end_every == 0) {
+        if (WorkItem* item = longest_waiting()) {
             return item;
         }
     }
@@ -141,9 +143,13 @@ void Shard::run_items() noexcept {
     }
 }
 
-/// A stealable item of the other queues than the deque. Where there is only one, it is that one: what is alone runs
-/// next (Shard::runs_next_what_is_alone()).
+/// The deque's oldest item, if it is time, or a stealable one of the other queues.
 WorkItem* Shard::longest_waiting() noexcept {
+    if (looks_at_oldest(turn_)) {
+        if (WorkItem* item = oldest_in_deque()) {
+            return item;
+        }
+    }
     // The one first and the other first by turns: both may always have something.
     const bool shared_first = turns_++ % 2 != 0;
     WorkItem* item = shared_first ? take_overflow() : stealable.pop();
@@ -159,6 +165,9 @@ WorkItem* Shard::oldest_in_deque() noexcept {
         return nullptr;
     }
     const auto now = clock::now();
+    if (turn_ == other_end_every) {
+        long_steps_ = now - std::exchange(turn_looked_at_, now) >= kLongTurn;
+    }
     if (oldest_since_ == clock::time_point()) {
         oldest_since_ = now;
     }

@@ -338,30 +338,6 @@ TEST_P(BusyShard, AStoppedTaskWhoseShardBecameBusyGoesOnElsewhere) {
     blocker.get();
 }
 
-TEST_P(BusyShard, AYieldingTaskIsTakenFromAShardThatBecameBusy) {
-    auto two_shards = runtime(2);
-    const auto handle = two_shards.handle();
-    const NoLateWakes all_woken(handle);
-    for (int round = 0; round < 20; ++round) {
-        std::atomic<bool> blocked{false};
-        Event seen;
-        auto yielder = handle.spawn_stealable([&]() -> Task<> {
-            static_cast<void>(co_await resume_on(0));
-            auto blocker = ShardCtx::current()->spawn_local([&] {
-                blocked.store(true);
-                seen.wait();
-            });
-            while (!blocked.load()) {
-                co_await yield();
-            }
-            EXPECT_EQ(shard_here(), 1);
-            seen.set();
-            co_await std::move(blocker);
-        });
-        yielder.get();
-    }
-}
-
 TEST_P(BusyShard, ABusyShardIsNotSpunUpByPinnedWorkOfOthers) {
     // Pinned work is never stolen: it waits for its shard, however long that is busy.
     auto two_shards = runtime(2);

@@ -136,14 +136,45 @@ TEST_P(StealFairness, ATaskThatForksDelaysASpawnFromOutsideByAFewTurnsOfSuchChai
     forker.get();
 }
 
-// A turn of such steps is longer than the time after which the deque's oldest has its turn.
+// A turn of such steps is longer than the time after which the deque's oldest has its turn. Where they are long a few
+// steps is less than a turn.
 TEST_P(StealFairness, LongTasksThatSpawnTheNextDelayASpawnFromOutsideByAFewSteps) {
-    auto one = runtime(1);
-    EndlessChain chain(one.handle(), microseconds(50));
-    chain.spawn_next();
-    for (const auto spawned : from_outside) {
-        EXPECT_LE(longest_wait(one.handle(), spawned, 5, [&] { return chain.steps(); }), kFewTurns);
+    for (const auto step : {microseconds(50), microseconds(1'000)}) {
+        auto one = runtime(1);
+        EndlessChain chain(one.handle(), step);
+        chain.spawn_next();
+        for (const auto spawned : from_outside) {
+            EXPECT_LE(longest_wait(one.handle(), spawned, 5, [&] { return chain.steps(); }), 24U);
+        }
     }
+}
+
+TEST_P(StealFairness, WhatIsOldestInTheDequeRunsWithinATurnOfLongTasks) {
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    EndlessChain chain(handle, microseconds(1'000));
+    constexpr int kOld = 10;
+    std::atomic<int> ran{0};
+    std::array<std::uint64_t, kOld> after{};
+    Event all_ran;
+    auto starter = handle.spawn_pinned(0, [&] {
+        for (int i = 0; i < kOld; ++i) {
+            handle
+                .spawn_stealable([&] {
+                    const int number = ran++;
+                    after.at(static_cast<std::size_t>(number)) = chain.steps();
+                    if (number + 1 == kOld) {
+                        all_ran.set();
+                    }
+                })
+                .detach();
+        }
+        chain.spawn_next();
+    });
+    starter.get();
+    all_ran.wait();
+    // The first one waits for the turn after that in which the steps were found to be long.
+    EXPECT_LE(after.back() - after.front(), kOld * 24U);
 }
 
 TEST_P(StealFairness, WhatIsOldestInTheDequeRunsUnderAnEndlessChain) {
