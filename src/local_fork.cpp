@@ -68,6 +68,17 @@ bool fire_deadline(Alarm& alarm, Shard& here) noexcept {
     if (!child->begun) {
         return false;  // It gets its first step.
     }
+    // No wait that a stop would end: what it waited for has come, and it stands in the queue. It gets that step: a
+    // result that was there before the deadline wins. (Who yields stands there too, so not for ever.)
+    if (child->stop.armed() == nullptr) {
+        if (timed.turns == 0) {
+            // It may still be in the inbox; timers are looked at twice where a shard found nothing in its queues.
+            timed.turns = 4 + here.ready.size() / (Shard::items_per_turn / 2);
+        }
+        if (--timed.turns != 0) {
+            return false;
+        }
+    }
     here.counters.timers_fired.add();
     timed.fired = true;
     request_task_stop(child);

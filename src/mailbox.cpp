@@ -2,7 +2,9 @@
 // Noticing, taking and waiting for messages.
 #include "mailbox.hpp"
 
+#include <algorithm>
 #include <bit>
+#include <new>
 
 #include "scheduler.hpp"
 #include "shard.hpp"
@@ -99,6 +101,11 @@ std::size_t Mailbox::next_unread() noexcept {
 
 std::size_t Mailbox::take(Event* out, std::size_t most) noexcept {
     std::size_t taken = 0;
+    if (!given_back_.empty()) [[unlikely]] {
+        taken = std::min(most, given_back_.size());
+        std::copy_n(given_back_.begin(), taken, out);
+        given_back_.erase(given_back_.begin(), given_back_.begin() + static_cast<std::ptrdiff_t>(taken));
+    }
     while (taken < most && unread_ != 0) {
         const auto number = next_unread();
         taken += with_lane(number, [&](auto& lane) {
@@ -112,6 +119,15 @@ std::size_t Mailbox::take(Event* out, std::size_t most) noexcept {
         cursor_ = number < foreign_ ? number + 1 : 0;
     }
     return taken;
+}
+
+bool Mailbox::give_back(const Event* events, std::size_t count) noexcept {
+    try {
+        given_back_.insert(given_back_.end(), events, events + count);
+        return true;
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
 }
 
 void Mailbox::add_waiter(EventWait& wait) noexcept {

@@ -53,9 +53,14 @@ public:
         return (hot_ != nullptr && hot_->ring.arrived()) || dirty_.any();
     }
     /// There is a message, and a task that waits for one.
-    [[nodiscard]] bool deliverable() const noexcept { return unread_ != 0 && first_waiter_ != nullptr; }
-    /// Takes messages that have been noticed: at most `most`, of one lane after the other, which take turns.
+    [[nodiscard]] bool deliverable() const noexcept {
+        return first_waiter_ != nullptr && (unread_ != 0 || !given_back_.empty());
+    }
+    /// Takes messages that have been noticed: at most `most`, first what was given back, then of one lane after the
+    /// other, which take turns.
     std::size_t take(Event* out, std::size_t most) noexcept;
+    /// Puts back what was taken for a task that a stop has reached since. False: there is no memory for it.
+    [[nodiscard]] bool give_back(const Event* events, std::size_t count) noexcept;
     /// The same, after a look if there are not as many.
     std::size_t look_and_take(Event* out, std::size_t most) noexcept {
         if (unread_ < most) {
@@ -101,6 +106,7 @@ private:
     bool foreign_closed_ = false;
 
     // The shard's thread.
+    std::vector<Event> given_back_;           // Oldest first; one wait's at a time, as a rule.
     std::uint64_t unread_ = 0;                // Noticed and not taken, in all lanes.
     std::vector<std::uint64_t> unread_bits_;  // A bit for each lane that holds some of them.
     std::size_t cursor_ = 0;                  // The lane whose turn it is.

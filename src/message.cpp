@@ -53,6 +53,13 @@ bool event_suspend(EventWait& wait, TaskHeader* root) {
     return true;
 }
 
+void event_give_back(EventWait& wait) noexcept {
+    Shard* here = current_shard();
+    if (wait.count != 0 && here == wait.shard && here->mailbox.give_back(wait.into, wait.count)) {
+        wait.error = std::errc::operation_canceled;
+    }
+}
+
 }  // namespace detail
 
 Result<void> SendTicket::get() const {

@@ -34,7 +34,11 @@ public:
     SPARGIO_AWAIT_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) {
         return event_suspend(wait_, header_of(frame)->root());
     }
-    std::size_t await_resume() const {
+    std::size_t await_resume() {
+        if (const TaskHeader* suspended = wait_.root(); suspended != nullptr && suspended->stop.stop_requested())
+            [[unlikely]] {
+            event_give_back(wait_);
+        }
         if (wait_.error != std::errc{}) [[unlikely]] {
             throw_system_error(std::make_error_code(wait_.error));
         }
@@ -56,7 +60,7 @@ public:
     SPARGIO_AWAIT_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) {
         return events_.await_suspend(frame);
     }
-    Event await_resume() const {
+    Event await_resume() {
         static_cast<void>(events_.await_resume());
         return event_;
     }
@@ -121,7 +125,9 @@ public:
     /// the one that has waited longest. Messages of one sender come in the order in which they were sent; the senders
     /// take turns. The caller resumes on this shard if it is pinned. Does not suspend while there are messages, but for
     /// once in 256, so that others can run. A stop throws std::system_error(std::errc::operation_canceled), and takes
-    /// no message with it. Awaited on another shard: std::logic_error.
+    /// no message with it, also if it comes when the task has been given one and has not gone on yet: that one goes to
+    /// the next task. (Not from a stealable task that has moved: it gets the message.) Awaited on another shard:
+    /// std::logic_error.
     [[nodiscard("co_await it")]] detail::EventAwaiter next_event() const;
 
     /// Awaitable -> std::size_t: the same, as many as there are, 1 to into.size(). Empty: std::invalid_argument. `into`

@@ -54,7 +54,8 @@ Task<Result<T>> run_limited(std::chrono::nanoseconds limit, Task<T> task) {
 ///
 ///     spargio::Result<Reply> reply = co_await spargio::timeout(100ms, ask(server));
 ///
-/// A value that is there wins: that of a task that ended before the deadline's stop reached it; and, where T is a
+/// A value that is there wins: that of a task that ended before the deadline's stop reached it, and a task whose wait
+/// is over when the deadline comes, because its shard was busy with others, runs before that stop; and, where T is a
 /// Result itself, also one that has a value after the stop, such as a read that was completed while it was cancelled.
 /// All else that a task gives after that stop counts as timed_out: a task whose value must not be lost gives a Result.
 /// An exception is rethrown, whenever it comes; only a std::system_error with operation_canceled, after the deadline's

@@ -221,5 +221,80 @@ TEST_P(MessageWaiters, OneThatIsStoppedBeforeLeavesTheMessageForOthers) {
     task.get();
 }
 
+// It was given the message, and a stop came before it went on: from the task that won, or a plain one.
+TEST_P(MessageWaiters, AMessageThatWasGivenToALoserOfWhenAnyIsForTheNext) {
+    VirtualClock clock;
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    const RemoteShard target = *handle.remote(0);
+    const auto wait = []() -> Task<std::uint32_t> { co_return (co_await ShardCtx::current()->next_event()).val; };
+    auto task = handle.spawn_pinned(0, [&]() -> Task<> {
+        const auto sleep = []() -> Task<> { static_cast<void>(co_await sleep_for(std::chrono::milliseconds(1))); };
+        const auto first = co_await when_any(wait(), sleep());
+        EXPECT_EQ(first.index, 1U);
+        EXPECT_EQ(co_await wait(), 7U);
+        EXPECT_EQ(co_await wait(), 8U) << "what came back was not before the others";
+    });
+    finish_step(handle, 0);
+    StalledShard stalled(handle, 0);
+    clock.set(clock.now() + std::chrono::milliseconds(2));
+    auto sender = handle.spawn_pinned(0, [&] {  // Runs before the sleep is seen to be over, or after it.
+        EXPECT_TRUE(target.send_raw_nowait(1, 7).has_value());
+        EXPECT_TRUE(target.send_raw_nowait(1, 8).has_value());
+    });
+    stalled.release();
+    task.get();
+    sender.get();
+}
+
+TEST_P(MessageWaiters, TwoInOneWhenAnyTakeOneMessage) {
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    const RemoteShard target = *handle.remote(0);
+    const auto wait = []() -> Task<std::uint32_t> { co_return (co_await ShardCtx::current()->next_event()).val; };
+    auto task = handle.spawn_pinned(0, [&]() -> Task<> {
+        const auto first = co_await when_any(wait(), wait());
+        EXPECT_EQ(first.index, 0U);
+        EXPECT_EQ(std::get<0>(first.value), 1U);
+        EXPECT_EQ(co_await wait(), 2U);
+    });
+    finish_step(handle, 0);
+    handle
+        .spawn_pinned(0,
+                      [&] {
+                          EXPECT_TRUE(target.send_raw_nowait(1, 1).has_value());
+                          EXPECT_TRUE(target.send_raw_nowait(1, 2).has_value());
+                      })
+        .get();
+    task.get();
+}
+
+TEST_P(MessageWaiters, AMessageThatWasGivenToAStoppedTaskIsForTheNext) {
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    const RemoteShard target = *handle.remote(0);
+    const auto wait = []() -> Task<std::uint32_t> { co_return (co_await ShardCtx::current()->next_event()).val; };
+    for (std::uint32_t round = 0; round < 20; ++round) {
+        auto first = handle.spawn_pinned(0, wait());
+        finish_step(handle, 0);
+        // Before the first one's second step, after the message was given to it.
+        auto stopper = handle.spawn_pinned(0, [&]() -> Task<> {
+            EXPECT_TRUE(target.send_raw_nowait(1, round).has_value());
+            for (int turn = 0; turn < 2; ++turn) {
+                co_await yield();
+            }
+            first.request_stop();
+        });
+        stopper.get();
+        std::uint32_t got = 0;
+        try {
+            got = first.get();
+        } catch (const std::system_error&) {
+            got = handle.spawn_pinned(0, wait()).get();
+        }
+        EXPECT_EQ(got, round);
+    }
+}
+
 }  // namespace
 }  // namespace spargio::test

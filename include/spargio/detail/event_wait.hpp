@@ -27,4 +27,8 @@ struct EventWait : ShardWait {
 /// the shard that it wants to hear of.
 [[nodiscard]] bool event_suspend(EventWait& wait, TaskHeader* root);
 
+/// The task has suspended, goes on with events, and a stop has come after it was given them. Gives them back, to who is
+/// next, and sets `error`; unless the task has moved: then they are its own.
+void event_give_back(EventWait& wait) noexcept;
+
 }  // namespace spargio::detail

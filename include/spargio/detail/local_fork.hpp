@@ -60,7 +60,8 @@ struct TimedFork : LocalFork, Alarm {
     TimedFork(ForkedChildren child, std::chrono::nanoseconds span) noexcept;
 
     const std::chrono::nanoseconds limit;
-    bool fired = false;  // The deadline came first: before the child's end, and before any other stop of it.
+    bool fired = false;     // The deadline came first: before the child's end, and before any other stop of it.
+    std::size_t turns = 0;  // For which it has still to wait, since the child is about to run; 0 before it does.
 };
 
 /// fork_here(), and the deadline.

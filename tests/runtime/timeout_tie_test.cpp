@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// A deadline and what a task has waited for, both over when the shard looks: the task was ready, so it has the value.
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <stop_token>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include <unistd.h>
+
+#include "support/backend_test.hpp"
+#include "support/event.hpp"
+#include "support/files.hpp"
+#include "support/stalled_shard.hpp"
+#include "support/stress.hpp"
+#include "support/uring_test.hpp"
+#include "support/virtual_clock.hpp"
+
+namespace spargio::test {
+namespace {
+
+using std::chrono::milliseconds;
+
+class TimeoutTie : public BackendTest {
+protected:
+    Watchdog watchdog_{"tie of a deadline"};
+};
+SPARGIO_ON_BOTH_BACKENDS(TimeoutTie);
+
+Task<int> seven_after(milliseconds span) {
+    static_cast<void>(co_await sleep_for(span));
+    co_return 7;
+}
+
+Task<Result<int>> seven_after_within(milliseconds span, milliseconds limit) {
+    co_return co_await timeout(limit, seven_after(span));
+}
+
+TEST_P(TimeoutTie, TheTaskWinsIfItsSleepWasOverBefore) {
+    VirtualClock clock;
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    for (const int before : {0, 1, 300}) {
+        auto in_time = handle.spawn_pinned(0, seven_after_within(milliseconds(5), milliseconds(6)));
+        auto late = handle.spawn_pinned(0, seven_after_within(milliseconds(6), milliseconds(5)));
+        finish_step(handle, 0);
+        std::vector<JoinHandle<void>> others;
+        StalledShard stalled(handle, 0);
+        for (int i = 0; i < before; ++i) {  // They stand in the queue before it.
+            others.push_back(handle.spawn_pinned(0, []() -> Task<> { co_await yield(); }));
+        }
+        clock.set(clock.now() + milliseconds(10));
+        stalled.release();
+        EXPECT_EQ(in_time.get(), Result<int>(7)) << before;
+        EXPECT_EQ(late.get().error(), std::errc::timed_out) << before;
+        for (auto& other : others) {
+            other.get();
+        }
+    }
+}
+
+TEST_P(TimeoutTie, OneThatIsAlwaysReadyIsTimedOut) {
+    VirtualClock clock;
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    auto task = handle.spawn_pinned(0, []() -> Task<Result<>> {
+        co_return co_await timeout(milliseconds(5), []() -> Task<> {
+            const std::stop_token token = co_await this_task::stop_token();
+            while (!token.stop_requested()) {
+                co_await yield();
+            }
+        }());
+    });
+    finish_step(handle, 0);
+    clock.set(clock.now() + milliseconds(10));
+    EXPECT_EQ(task.get().error(), std::errc::timed_out);
+}
+
+class TimeoutTieOnRings : public UringTest {};
+
+// The byte is taken: what it was read into must not be dropped.
+TEST_F(TimeoutTieOnRings, NoByteIsLostWithAReadThatWasOverBefore) {
+    VirtualClock clock;
+    auto two = builder(2).build();
+    const auto handle = two.handle();
+    const Pipe pipe;
+    for (unsigned round = 0; round < 50; ++round) {
+        const NativeLane lane = handle.native_lane(static_cast<ShardId>(round % 2)).value();
+        auto reader = handle.spawn_pinned(0, [&]() -> Task<Result<std::size_t>> {
+            co_return co_await timeout(milliseconds(5), [](NativeLane of, int fd) -> Task<std::size_t> {
+                std::array<std::byte, 1> byte{};
+                const auto count = co_await of.read_at(fd, current_position, std::span<std::byte>(byte));
+                co_return count.value();
+            }(lane, pipe.reader.get()));
+        });
+        while (handle.stats_snapshot().pending_native_ops == 0) {
+            std::this_thread::yield();
+        }
+        StalledShard stalled(handle, 0);
+        ASSERT_EQ(write(pipe.writer.get(), "x", 1), 1);
+        while (round % 2 == 1 && handle.stats_snapshot().pending_native_ops != 0) {
+            std::this_thread::yield();  // The other shard's ring has read it,
+        }
+        finish_step(handle, 1);  // and it has said so.
+        clock.set(clock.now() + milliseconds(10));
+        stalled.release();
+        EXPECT_EQ(reader.get(), Result<std::size_t>(1U)) << round;
+    }
+}
+
+}  // namespace
+}  // namespace spargio::test
