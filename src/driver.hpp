@@ -30,6 +30,8 @@ public:
     virtual void ring(Shard& target) noexcept = 0;
     /// Rings this shard's bell from a thread that is not a shard of its runtime. The same duty.
     virtual void wake_from_outside() noexcept = 0;
+    /// While the shard is marked as parked: the bell of this sleep has come.
+    [[nodiscard]] virtual bool bell_heard() const noexcept = 0;
     /// The shard woke up and found that somebody had taken the duty: one bell is owed to it.
     virtual void expect_bell() noexcept = 0;
     /// Waits until the kernel has taken what was submitted, and has told which bells failed; those are rung again. Once

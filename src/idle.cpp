@@ -165,9 +165,9 @@ void Shard::park() noexcept {
     resume_from_park();
 }
 
-/// The safety time-out is over. If there is work, and nobody has taken the duty to wake us, a waker may stand between
-/// its push and its bell, or somebody else is about to take the work. If neither comes now, a wake was lost: the one
-/// thing that must not happen.
+/// The safety time-out is over. If there is work, and no bell has come, a waker may stand between its push and its
+/// bell, or somebody else is about to take the work. If neither comes now, a wake was lost: the one thing that must not
+/// happen.
 void Shard::look_for_lost_wakes() noexcept {
     const bool pushed = !inbox.empty() || mailbox.anything_new();
     const auto taken = [this] {
@@ -187,12 +187,12 @@ void Shard::look_for_lost_wakes() noexcept {
     };
     const auto waiting_still = [this, &others_look] { return something_to_steal() && !others_look(); };
     const bool waiting = waiting_still();
-    if (!park_state.is_parked() || (!pushed && !waiting)) {
+    if (!pushed && !waiting) {
         return;
     }
     const auto patience = clock::now() + kLateBell;
     const auto operations = counters.native_ended.get();
-    while (park_state.is_parked() && clock::now() < patience) {
+    while (!driver->bell_heard() && clock::now() < patience) {
         if (timers.next_due() < patience || driver->has_completions()) {
             return;  // There is something else to do: what waits is found with it.
         }
@@ -201,7 +201,7 @@ void Shard::look_for_lost_wakes() noexcept {
             return;
         }
     }
-    if (park_state.is_parked() && (pushed || (waiting_still() && taken() == taken_before))) {
+    if (!driver->bell_heard() && (pushed || (waiting_still() && taken() == taken_before))) {
         counters.late_wakes.add();
     }
 }

@@ -23,6 +23,7 @@ public:
     void wait(clock::time_point) noexcept override { refuse(); }
     void ring(Shard&) noexcept override { refuse(); }
     void wake_from_outside() noexcept override { refuse(); }
+    [[nodiscard]] bool bell_heard() const noexcept override { return refuse(); }
     void expect_bell() noexcept override { refuse(); }
     void settle() noexcept override { refuse(); }
     [[nodiscard]] bool quiet() noexcept override { return refuse(); }

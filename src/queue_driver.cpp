@@ -22,6 +22,10 @@ void QueueDriver::wake_from_outside() noexcept {
     futex_wake(&shard_.park_state.word());
 }
 
+bool QueueDriver::bell_heard() const noexcept {
+    return !shard_.park_state.is_parked();  // Who takes the duty changes the word that is slept on.
+}
+
 /// There is no lane to begin one on (RuntimeHandle::native_lane()).
 void QueueDriver::begin(Operation& operation) noexcept {
     operation.result = -EOPNOTSUPP;

@@ -17,6 +17,7 @@ public:
     void wait(clock::time_point deadline) noexcept override;
     void ring(Shard& target) noexcept override;
     void wake_from_outside() noexcept override;
+    [[nodiscard]] bool bell_heard() const noexcept override;
     void expect_bell() noexcept override {}
     void settle() noexcept override {}
     void begin(Operation& operation) noexcept override;

@@ -29,6 +29,7 @@ public:
     void wait(clock::time_point deadline) noexcept override;
     void ring(Shard& target) noexcept override;
     void wake_from_outside() noexcept override;
+    [[nodiscard]] bool bell_heard() const noexcept override { return bells_owed_ < 0; }
     void expect_bell() noexcept override { ++bells_owed_; }
     void settle() noexcept override;
     void begin(Operation& operation) noexcept override { operations_.begin(operation); }
