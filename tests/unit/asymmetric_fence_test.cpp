@@ -143,7 +143,9 @@ using test::Item;
 /// An owner that offers whenever it may, against thieves that seek from time to time, on the machine's own memory.
 void race_light_owner(std::size_t thieves, bool barrier_works) {
     const std::size_t count = test::scaled(400'000, 20'000);
-    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);  // On a busy machine.
+    // On a busy machine, where it takes some time until none of the thieves seeks while the owner looks.
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
+    const auto patience = end + std::chrono::seconds(20);
     AsymmetricFence fence(Policy::Adaptive);
     StealDeque deque(8, fence);
     std::vector<Item> items(count);
@@ -177,7 +179,9 @@ void race_light_owner(std::size_t thieves, bool barrier_works) {
     }
     test::Random random(test::stress_seed());
     std::size_t pushed = 0;
-    while (pushed < count && std::chrono::steady_clock::now() < end) {
+    for (auto now = std::chrono::steady_clock::now();
+         (pushed < count && now < end) || (light.load() == 0 && now < patience);
+         now = std::chrono::steady_clock::now()) {
         fence.offer([&] {
             bool none = true;
             for (const auto& seeker : seeks) {
