@@ -33,7 +33,7 @@ void add_workloads() {
     add("call_in_flight_64/asio_channel", on_asio::call_in_flight_64<ChannelToCoroutine>);
 
     add("call_out/spargio", on_spargio::call_out);
-    add("call_out/asio_post", on_asio::call_out<on_asio::PostedQuestions>);
+    add("call_out/asio_post_future", on_asio::call_out<on_asio::PostedQuestions>);
     add("call_out/asio_channel", on_asio::call_out<on_asio::QuestionsInChannels>);
 }
 

@@ -190,4 +190,8 @@ void end_unjoined(TaskHeader* task) noexcept {
     free_task(task);
 }
 
+void report_untaken(RuntimeCore& core, std::exception_ptr error) noexcept {
+    core.report_unhandled(std::move(error));
+}
+
 }  // namespace spargio::detail

@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cstdio>
+#include <string>
 #include <string_view>
 #include <system_error>
 
@@ -19,6 +20,9 @@ const char* const usage =
     "  SUM path...        how many bytes all of these files have together\n"
     "  FIND word path     how often the word is in the file, without overlaps\n"
     "  QUIT               closes the connection when all before is answered\n"
+    "\n"
+    "Words are divided by blanks, and by nothing else, so SUM's paths have none within; FIND's path is the rest of the\n"
+    "line. A CR before the line's end is dropped; a line with a zero byte is answered ERR.\n"
     "\n"
     "The answer is a number, or ERR and a reason, BUSY (too many requests in progress, or connections) or TIMEOUT.\n"
     "\n"
@@ -80,9 +84,14 @@ std::optional<Options> parse_options(int argc, char** argv) {
             }
             options.port = static_cast<std::uint16_t>(*number);
             break;
-        case 'a':
-            options.address = optarg;
+        case 'a': {
+            std::error_code error;
+            options.address = asio::ip::make_address(optarg, error);
+            if (error) {
+                return refuse(std::string("no address: ") + optarg);
+            }
             break;
+        }
         case 'c':
             number = parse_number(optarg, 1, 65536);
             if (!number) {

@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <string>
+
+#include <asio/ip/address.hpp>
+#include <asio/ip/address_v4.hpp>
 
 #include <spargio/backend.hpp>
 
@@ -14,7 +16,7 @@ namespace mixed_mode_service {
 
 struct Options {
     std::optional<std::uint16_t> port;  // 0: one that is free
-    std::string address = "127.0.0.1";
+    asio::ip::address address = asio::ip::address_v4::loopback();
     std::size_t capacity = 64;
     std::chrono::milliseconds timeout{5000};
     std::optional<std::size_t> shards;

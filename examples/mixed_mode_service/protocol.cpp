@@ -8,9 +8,13 @@
 namespace mixed_mode_service {
 namespace {
 
+void skip_blanks(std::string_view& rest) {
+    rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
+}
+
 /// The text up to the next blank, which goes with it.
 std::string_view take_word(std::string_view& rest) {
-    rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
+    skip_blanks(rest);
     const std::string_view word = rest.substr(0, rest.find(' '));
     rest.remove_prefix(std::min(word.size() + 1, rest.size()));
     return word;
@@ -35,6 +39,9 @@ Command parse(std::string_view line) {
     }
     if (command == "FIND") {
         question.word = take_word(line);
+        // Its path may have blanks within. Around it they are none of it, as around those of SUM.
+        skip_blanks(line);
+        line = line.substr(0, line.find_last_not_of(' ') + 1);
         if (line.empty()) {
             return Answer::error("usage: FIND word path");
         }

@@ -16,7 +16,6 @@
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/experimental/as_tuple.hpp>
-#include <asio/ip/address.hpp>
 #include <asio/socket_base.hpp>
 #include <asio/use_awaitable.hpp>
 
@@ -47,7 +46,7 @@ Service::Service(asio::thread_pool& pool, const Options& options, Client client)
       most_connections_(half_of_the_descriptors()),
       client_(std::move(client)),
       strand_(asio::make_strand(pool.get_executor())),
-      acceptor_(strand_, tcp::endpoint(asio::ip::make_address(options.address), options.port.value_or(0))),
+      acceptor_(strand_, tcp::endpoint(options.address, options.port.value_or(0))),
       signals_(strand_, SIGINT, SIGTERM),
       end_(strand_) {}
 

@@ -154,7 +154,7 @@ def count(word, path):
 
 def test_answers(files):
     """Every command, every error, in order on one connection, whatever the pieces it is sent in."""
-    text, big, empty = files["text"], files["big"], files["empty"]
+    text, big, empty, blank = files["text"], files["big"], files["empty"], files["a  blank"]
     missing, folder = files["folder"] + b"/missing", files["folder"]
     size = {path: os.path.getsize(path) for path in (text, big, empty)}
     exchange = [
@@ -166,6 +166,11 @@ def test_answers(files):
         (b"FIND aa " + big, count(b"aa", big)),
         (b"FIND aabaaab " + big, count(b"aabaaab", big)),
         (b"FIND zz " + empty, b"0\n"),
+        (b"  FIND  aa   " + big + b"  ", count(b"aa", big)),
+        (b"FIND needle " + blank, count(b"needle", blank)),
+        (b"FIND  needle  " + blank + b" \r", count(b"needle", blank)),
+        (b"SUM " + blank, b"ERR " + blank.split(b" ")[0] + b": No such file or directory\n"),
+        (b"FIND needle\t" + text, b"ERR usage: FIND word path\n"),
         (b"SUM " + missing, b"ERR " + missing + b": No such file or directory\n"),
         (b"SUM " + text + b" " + missing, b"ERR " + missing + b": No such file or directory\n"),
         (b"SUM " + folder, b"ERR " + folder + b": Is a directory\n"),
@@ -173,6 +178,7 @@ def test_answers(files):
         (b"SUM /dev/zero", b"ERR /dev/zero: Operation not supported\n"),
         (b"SUM", b"ERR usage: SUM path...\n"),
         (b"FIND needle", b"ERR usage: FIND word path\n"),
+        (b"FIND needle   ", b"ERR usage: FIND word path\n"),
         (b"FIND", b"ERR usage: FIND word path\n"),
         (b"", b"ERR unknown command, there are SUM, FIND and QUIT\n"),
         (b"sum " + text, b"ERR unknown command, there are SUM, FIND and QUIT\n"),
@@ -303,6 +309,26 @@ def test_overload(files, folder):
         fifo.end()
         check("the one in progress", b"8\n", read_line(holder))
         check("room again", b"%d\n" % os.path.getsize(files["text"]), ask(holder, b"SUM " + files["text"]))
+    server.end()
+
+
+def test_default_capacity(files, folder):
+    """64 requests are in progress at a time, and the next one is told BUSY."""
+    server = Server("--timeout-ms", "600000")
+    right = b"%d\n" % os.path.getsize(files["text"])
+    fifos = []
+    with contextlib.ExitStack() as stack:
+        for number in range(64):
+            if number in (0, 63):
+                check(f"with {number} in progress", right, server.ask(b"SUM " + files["text"]))
+            fifo = Fifo(folder / f"capacity{number}")
+            fifos.append(fifo)
+            stack.enter_context(server.connect()).sendall(b"SUM " + fifo.path + b"\n")
+            fifo.feed(b"1")
+            fifo.wait_until_read()
+        check("with 64 in progress", b"BUSY\n", server.ask(b"SUM " + files["text"]))
+        for fifo in fifos:
+            fifo.end()
     server.end()
 
 
@@ -581,6 +607,10 @@ def test_usage():
         done = subprocess.run([PROGRAM, *options], capture_output=True, timeout=LIMIT, check=False)
         check(f"exit status with {options}", 2, done.returncode)
         check(f"no output with {options}", b"", done.stdout)
+    command = [PROGRAM, "--port", "0", "--address", "nonsense"]
+    done = subprocess.run(command, capture_output=True, timeout=LIMIT, check=False)
+    check("exit status without an address", 2, done.returncode)
+    check("what was no address", True, b"nonsense" in done.stderr)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = subprocess.run([PROGRAM, "--port", port], capture_output=True, timeout=LIMIT, check=False)
@@ -595,7 +625,7 @@ def make_files(folder):
     for border in range(4096, len(big), 4096):
         shift = numbers.randrange(0, 7)
         big[border - shift : border - shift + 6] = b"needle"
-    contents = {"text": text, "big": bytes(big), "empty": b""}
+    contents = {"text": text, "big": bytes(big), "empty": b"", "a  blank": text}
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     files = {name: os.fsencode(folder / name) for name in contents}
@@ -621,6 +651,7 @@ def main():
             (test_changes, [folder]),
             (test_many_connections, [files]),
             (test_overload, [files, folder]),
+            (test_default_capacity, [files, folder]),
             (test_timeout, [files, folder]),
             (test_clients_that_vanish, [files, folder]),
             (test_half_closed, [files, folder]),

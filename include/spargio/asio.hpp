@@ -27,8 +27,9 @@
 /// slot meanwhile. What stands in the slot when the operation is over does nothing.
 ///
 /// When the handler's execution context is destroyed, handlers that wait are destroyed uncalled, as Asio does with its
-/// own: their calls are cancelled, their tasks asked to stop. Otherwise a handler is called once, also when the server,
-/// the client or the runtime goes away. Where memory for posting a result cannot be had, std::terminate is called.
+/// own: their calls are cancelled, their tasks asked to stop, and what these throw then is reported. Otherwise a
+/// handler is called once, also when the server, the client or the runtime goes away. Where memory for posting a result
+/// cannot be had, std::terminate is called.
 namespace spargio {
 
 /// Calls the server of a boundary channel: `void(error_code, Rep)`, where the error_code is Asio's.
@@ -37,8 +38,9 @@ namespace spargio {
 ///
 /// Waits for room in the channel as Client::call() does, without a thread. Errors: BoundaryError::Closed, the server is
 /// gone; Canceled, which equals std::errc::operation_canceled, the request was destroyed without an answer, or the
-/// operation was cancelled. With an error the Rep is default constructed. The operation keeps no client alive: when the
-/// last one is gone, what is queued is still served.
+/// operation was cancelled: compare with either, not with asio::error::operation_aborted, which it is not. A token that
+/// throws errors throws Asio's system_error: with Boost, that is boost::system::system_error. With an error the Rep is
+/// default constructed. The operation keeps no client alive: when the last one is gone, what is queued is still served.
 template <class Req, class Rep, class Token>
 auto async_call(const boundary::Client<Req, Rep>& client, std::type_identity_t<Req> request, Token&& token) {
     return detail::begin_asio_call(client, std::move(request), std::chrono::nanoseconds::max(),
@@ -61,10 +63,15 @@ auto async_call_with_timeout(const boundary::Client<Req, Rep>& client, std::type
 ///
 ///     int n = co_await spargio::async_spawn(handle, TaskPlacement::stealable(), work(), asio::use_awaitable);
 ///
-/// The exception is the task's own, or a std::system_error: the reason that the spawn was refused (RuntimeError), or
-/// JoinError::Canceled, a shutdown destroyed the task. With an exception the T is default constructed. The task's frame
-/// and all in it are destroyed before the handler is posted. A cancellation asks the task to stop; the handler waits
-/// for its end. Allocates one frame more than a spawn.
+/// The exception is the task's own, or a std::system_error, with Boost too: the reason that the spawn was refused
+/// (RuntimeError), or JoinError::Canceled, a shutdown destroyed the task. With an exception the T is default
+/// constructed. The task's frame and all in it are destroyed before the handler is posted. A cancellation asks the task
+/// to stop; the handler waits for its end. Allocates one frame more than a spawn.
+///
+/// The task's own exception goes to the handler, or, if that is destroyed uncalled, to the runtime's
+/// on_unhandled_exception, as when a JoinHandle is dropped: on the task's shard, or on the thread that destroys the
+/// handler which was posted already. A handler has it when it is called, and may ignore it: asio::detached does, as it
+/// does with co_spawn's.
 template <Spawnable F, class Token>
 auto async_spawn(const RuntimeHandle& handle, TaskPlacement placement, F&& spawnable, Token&& token) {
     using T = SpawnValue<F>;

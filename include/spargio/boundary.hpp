@@ -50,7 +50,7 @@ public:
         return block_until(detail::CallHeader::no_deadline);
     }
 
-    /// The same for at most `limit`; then the call is cancelled.
+    /// The same for at most `limit`; then the call is cancelled, and counts as such.
     template <class Rp, class Period>
     [[nodiscard]] Result<Rep> wait_for(std::chrono::duration<Rp, Period> limit) {
         return block_until(detail::deadline_in(detail::clamp_duration(limit)));
@@ -86,7 +86,8 @@ template <class Req, class Rep>
 class Client {
 public:
     /// Never waits. BoundaryError::Overloaded: as many requests are queued as the channel's capacity, or others wait
-    /// for room; Closed: the server is gone. A refused request is destroyed.
+    /// for room; Closed: the server is gone. A refused request is destroyed. A queued request that has expired keeps
+    /// its place until its caller, or a receiver, looks at the clock.
     [[nodiscard]] Result<Ticket<Rep>> try_call(Req request) const {
         auto call = detail::begin_call<Req, Rep>(*end_, std::move(request), detail::CallHeader::no_deadline, false);
         if (!call.has_value()) {

@@ -15,9 +15,11 @@ struct Stats {
     std::uint64_t answered = 0;           ///< the caller got, or can get, a reply
     std::uint64_t overloaded = 0;         ///< refused by try_call() for want of room
     std::uint64_t timed_out = 0;          ///< the deadline passed first
-    std::uint64_t canceled = 0;           ///< the caller left, or the request was destroyed without an answer
+    std::uint64_t canceled = 0;           ///< the caller left, also by Ticket::wait_for() running out, which gives it
+                                          ///< Timeout; or the request was destroyed without an answer
     std::uint64_t closed = 0;             ///< the server was gone, or went away while the request was queued
-    std::uint64_t depth = 0;              ///< gauge: requests queued, with those of callers that wait for room
+    std::uint64_t depth = 0;              ///< gauge: requests queued, with those of callers that wait for room, and
+                                          ///< those that have expired, until their callers or a receiver see it
     std::chrono::nanoseconds max_wait{};  ///< the longest that a request was queued before the server took it
 
     [[nodiscard]] bool operator==(const Stats&) const = default;

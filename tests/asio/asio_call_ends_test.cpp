@@ -199,6 +199,20 @@ TEST_F(AsioCallEnds, TheServersEndIsClosedForAllWhoWait) {
     EXPECT_EQ(queued.calls + without_room.calls + dropped.calls, 3);
 }
 
+TEST_F(AsioCallEnds, ZeroAndLessIsClosedOnceTheServerIsGone) {
+    auto channel_ends = channel<int, int>(1);
+    auto& client = channel_ends.first;
+    { const auto gone = std::move(channel_ends.second); }
+    Outcome zero;
+    Outcome less;
+    async_call_with_timeout(client, 1, 0ms, on_io(zero));
+    async_call_with_timeout(client, 1, -1ms, on_io(less));
+    io_.run();
+    EXPECT_EQ(zero.error, BoundaryError::Closed);
+    EXPECT_EQ(less.error, BoundaryError::Closed);
+    EXPECT_EQ(zero.calls + less.calls, 2);
+}
+
 TEST_F(AsioCallEnds, ACallOutlivesItsClient) {
     auto channel_ends = channel<int, int>(1);
     auto& client = channel_ends.first;

@@ -142,8 +142,10 @@ TEST_F(AsioCall, MemoryComesFromTheHandlersAllocatorAndGoesBackFirst) {
     std::ptrdiff_t in_handler = -1;
     auto handler = asio::bind_executor(io_, [&](std::error_code, int) { in_handler = bytes; });
     async_call(client, 1, asio::bind_allocator(CountingAllocator<char>(&bytes), std::move(handler)));
-    EXPECT_GT(bytes, 0);
+    const std::ptrdiff_t while_it_waits = bytes;
+    EXPECT_GT(while_it_waits, 0);
     ASSERT_TRUE(server.recv().get()->respond(5));
+    EXPECT_GT(bytes, while_it_waits) << "what is posted lives there, too";
     io_.run();
     EXPECT_EQ(in_handler, 0);
     EXPECT_EQ(bytes, 0);

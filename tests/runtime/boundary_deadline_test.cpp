@@ -176,6 +176,21 @@ TEST_P(BoundaryDeadline, ZeroAndLessIsClosedOnceTheServerIsGone) {
     EXPECT_EQ(client_.stats().timed_out, 0U);
 }
 
+TEST_P(BoundaryDeadline, TheLongestWaitOfARequestIsCounted) {
+    auto longer = client_.try_call(1);
+    clock_.set(clock_.now() + 3ms);
+    auto shorter = client_.try_call(2);
+    clock_.set(clock_.now() + 2ms);
+    EXPECT_EQ(client_.stats().max_wait, 0ns) << "none has been taken";
+    auto first = server_->try_recv();
+    EXPECT_EQ(client_.stats().max_wait, 5ms);
+    auto second = server_->try_recv();
+    EXPECT_EQ(client_.stats().max_wait, 5ms);
+    clock_.set(clock_.now() + 1h);
+    EXPECT_TRUE(second->respond(2).has_value());
+    EXPECT_EQ(client_.stats().max_wait, 5ms) << "after that, it does not wait any more";
+}
+
 TEST_P(BoundaryDeadline, AnEndlessLimitIsFarAway) {
     auto forever = call_within(std::chrono::nanoseconds::max());
     EXPECT_GT(server_->try_recv()->deadline(), clock_.now() + 24h * 365 * 100);

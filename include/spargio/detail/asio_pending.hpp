@@ -106,6 +106,15 @@ private:
         using allocator_type = typename asio_library::associated_allocator<Handler>::type;
 
         explicit Posted(Ptr pending) noexcept : pending_(std::move(pending)) {}
+        Posted(Posted&&) noexcept = default;
+        Posted(const Posted&) = delete;
+        Posted& operator=(const Posted&) = delete;
+        Posted& operator=(Posted&&) = delete;
+        ~Posted() {
+            if (pending_ != nullptr) {
+                pending_->wait_->drop_result();
+            }
+        }
 
         [[nodiscard]] allocator_type get_allocator() const noexcept {
             return asio_library::get_associated_allocator(pending_->handler_);

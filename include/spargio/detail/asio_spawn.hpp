@@ -2,6 +2,7 @@
 // A spawned task whose end goes to a handler of Asio's.
 #pragma once
 
+#include <coroutine>
 #include <exception>
 #include <optional>
 #include <system_error>
@@ -13,6 +14,9 @@
 #include "spargio/detail/asio_library.hpp"
 #include "spargio/detail/asio_pending.hpp"
 #include "spargio/detail/asio_wait.hpp"
+#include "spargio/detail/core_ref.hpp"
+#include "spargio/detail/join.hpp"
+#include "spargio/detail/task_header.hpp"
 #include "spargio/error.hpp"
 #include "spargio/join_handle.hpp"
 #include "spargio/placement.hpp"
@@ -22,6 +26,8 @@
 
 namespace spargio::detail {
 
+/// Takes the place of a JoinHandle whose task has ended: the handler takes the result, or, if it is gone, its
+/// exception goes to the runtime's hook, as that of a task whose handle is dropped.
 template <class T>
 class AsioSpawn final : public AsioWait {
 public:
@@ -31,7 +37,10 @@ public:
 
     // The task's, before its end.
     void set_value(Value&& value) { value_.emplace(std::move(value)); }
-    void set_exception(std::exception_ptr exception) noexcept { exception_ = std::move(exception); }
+    void set_exception(std::exception_ptr exception, CoreRef runtime) noexcept {
+        exception_ = std::move(exception);
+        runtime_ = std::move(runtime);
+    }
 
     // The initiating function's, before begin().
     void set_task(JoinHandle<> task) noexcept { task_ = std::move(task); }
@@ -43,14 +52,21 @@ public:
                 std::make_exception_ptr(std::system_error(refusal ? refusal : make_error_code(JoinError::Canceled)));
         }
         if constexpr (std::is_void_v<T>) {
-            return std::tuple<std::exception_ptr>(std::exchange(exception_, nullptr));
+            return std::tuple<std::exception_ptr>(give_exception());
         } else {
             if (!value_.has_value()) {
-                return std::tuple<std::exception_ptr, T>(std::exchange(exception_, nullptr), T());
+                return std::tuple<std::exception_ptr, T>(give_exception(), T());
             }
             std::tuple<std::exception_ptr, T> result(nullptr, std::move(*value_));
-            value_.reset();  // This may stay, with a slot's handler.
+            value_.reset();
             return result;
+        }
+    }
+
+    void drop_result() noexcept override {
+        if (exception_) {
+            const CoreRef runtime = runtime_;
+            report_untaken(*runtime, give_exception());
         }
     }
 
@@ -61,9 +77,14 @@ private:
         task_.request_stop();
         return false;
     }
+    [[nodiscard]] std::exception_ptr give_exception() noexcept {
+        runtime_ = CoreRef();  // This may stay, with a slot's handler.
+        return std::exchange(exception_, nullptr);
+    }
 
     JoinHandle<> task_;
-    std::exception_ptr exception_;
+    std::exception_ptr exception_;  // The task's: with its runtime, which has the hook.
+    CoreRef runtime_;
     std::optional<Value> value_;
 };
 
@@ -97,8 +118,24 @@ public:
     Task<T> task;  // Behind the end, so destroyed before it.
 };
 
+/// Awaitable -> CoreRef: the runtime that the task runs on. Does not suspend.
+class RuntimeOfTask {
+public:
+    [[nodiscard]] static bool await_ready() noexcept { return false; }
+    template <class P>
+    bool await_suspend(std::coroutine_handle<P> frame) noexcept {
+        core_ = header_of(frame)->root()->owner.executor->core;
+        return false;
+    }
+    [[nodiscard]] CoreRef await_resume() const noexcept { return CoreRef(core_); }
+
+private:
+    RuntimeCore* core_ = nullptr;
+};
+
 template <class T>
 Task<> run_for_asio(AsioSpawned<T> spawned) {
+    std::exception_ptr thrown;
     try {
         if constexpr (std::is_void_v<T>) {
             co_await std::move(spawned.task);
@@ -108,7 +145,11 @@ Task<> run_for_asio(AsioSpawned<T> spawned) {
             spawned.wait().set_value(std::move(value));
         }
     } catch (...) {
-        spawned.wait().set_exception(std::current_exception());
+        thrown = std::current_exception();
+    }
+    if (thrown) {
+        CoreRef runtime = co_await RuntimeOfTask();
+        spawned.wait().set_exception(std::move(thrown), std::move(runtime));
     }
 }
 

@@ -66,7 +66,8 @@ private:
 ///     Ended     the same, and it has ended
 ///     Waiting   in the list. end() -> Over, and posts; leave() -> Leaving; close() -> Over, and discards
 ///     Leaving   in the list; one thread is taking it back. It or end() -> Over, and posts; close() -> Over, discards
-///     Over      whoever has made it this has the completion; nobody else touches that
+///     Over      whoever has made it this has the completion; nobody else touches that. end() after a discard drops the
+///               result
 class AsioWait {
 public:
     explicit AsioWait(std::shared_ptr<AsioWaits> waits) noexcept : waits_(std::move(waits)) {}
@@ -99,6 +100,9 @@ public:
         } else if (next == Next::Discard) {
             static_cast<void>(take_back());  // It never waited, so nobody would call end().
             completion.discard();
+        } else if (next == Next::Drop) {
+            completion.discard();
+            drop_result();
         }
         release();
     }
@@ -121,6 +125,10 @@ public:
         }
     }
 
+    /// It has ended, and the handler is destroyed uncalled, perhaps just now: nobody is going to take what it should
+    /// have got. Once, on the thread that knows both.
+    virtual void drop_result() noexcept {}
+
 protected:
     virtual ~AsioWait() = default;
 
@@ -133,8 +141,11 @@ protected:
 
     /// It has ended; the caller's ownership ends, too. Any thread, once.
     void end() noexcept {
-        if (leave_list()) {
+        const auto next = leave_list();
+        if (next == Next::Post) {
             post();
+        } else if (next == Next::Drop) {
+            drop_result();
         }
         release();
     }
@@ -143,14 +154,15 @@ private:
     friend class AsioWaits;
 
     enum class State : std::uint8_t { New, Ended, Waiting, Leaving, Over };
-    enum class Next : std::uint8_t { Wait, Post, Leave, Discard };
+    enum class Next : std::uint8_t { Wait, Post, Leave, Discard, Drop };
 
     [[nodiscard]] Next enter_list(AsioCompletion& completion) noexcept {
         const std::lock_guard lock(waits_->mutex_);
         completion_ = &completion;
         if (waits_->closed_) {
+            const bool has_ended = state_ == State::Ended;
             state_ = State::Over;
-            return Next::Discard;
+            return has_ended ? Next::Drop : Next::Discard;
         }
         if (state_ == State::Ended || !enter()) {
             state_ = State::Over;
@@ -162,20 +174,20 @@ private:
         return leave_wanted_ ? Next::Leave : Next::Wait;
     }
 
-    /// True: the completion is the caller's to post.
-    [[nodiscard]] bool leave_list() noexcept {
+    /// Post: the completion is the caller's to post. Wait: begin() has not been there yet.
+    [[nodiscard]] Next leave_list() noexcept {
         const std::lock_guard lock(waits_->mutex_);
         if (state_ == State::New) {
             state_ = State::Ended;
-            return false;
+            return Next::Wait;
         }
         if (state_ == State::Over) {
-            return false;
+            return Next::Drop;
         }
         waits_->unlink(*this);
         state_ = State::Over;
         ++waits_->posting_;
-        return true;
+        return Next::Post;
     }
 
     /// Without the lock: an executor may destroy what it is given, and a handler's destructor may do anything.

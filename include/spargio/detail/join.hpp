@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <system_error>
 
 #include "spargio/detail/task_header.hpp"
@@ -48,6 +49,8 @@ void detach_task(TaskHeader* task) noexcept;
 void wake_joining_thread(const TaskHeader* task) noexcept;
 /// The end of a task, or of the handle to an ended one, that nobody joined: reports its exception, frees the block.
 void end_unjoined(TaskHeader* task) noexcept;
+/// Reports an exception that was kept outside of its task's block, for somebody who is gone.
+void report_untaken(RuntimeCore& core, std::exception_ptr error) noexcept;
 
 /// Throws std::system_error; out of line to keep the callers small.
 [[noreturn]] void throw_join_error(const TaskHeader* task);
