@@ -5,11 +5,51 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "uring.hpp"
 
 namespace spargio::detail {
+
+std::size_t room_for_read(int fd, std::uint64_t offset, std::size_t length) noexcept {
+    const std::uint64_t most = std::min(length, Transfer::longest);
+    std::uint64_t left = 0;
+    // What the kernel knows already: a file server that does not answer must not hold the shard up.
+    struct statx status {};
+    if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_SIZE, &status) == 0) {
+        if (S_ISBLK(status.stx_mode)) {
+            return most;  // Its size is not in there.
+        }
+        const std::uint64_t from = offset == Transfer::current_position ? 0 : offset;
+        if (S_ISREG(status.stx_mode) && status.stx_size > from) {
+            left = status.stx_size - from;
+        }
+    }
+    constexpr std::uint64_t page = 4096;  // A read past the page cache (O_DIRECT) must be a multiple of some such.
+    left = (left + page - 1) / page * page;
+    return std::min(most, std::max<std::uint64_t>(left, ReadBytesAwaiter::unasked));
+}
+
+bool opens_descriptor(const io_uring_sqe* sqe) noexcept {
+    switch (sqe->opcode) {
+    case IORING_OP_OPENAT:
+    case IORING_OP_OPENAT2:
+    case IORING_OP_ACCEPT:
+    case IORING_OP_SOCKET:
+        return sqe->file_index == 0;  // Else it goes into the ring's own table.
+    default:
+        return false;
+    }
+}
+
+void close_opened(const Operation& operation) noexcept {
+    if (operation.result >= 0) {
+        ::close(operation.result);
+    }
+}
 
 void prepare_transfer(Operation& operation, io_uring_sqe* sqe) noexcept {
     auto& transfer = static_cast<Transfer&>(operation);

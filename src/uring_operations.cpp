@@ -18,6 +18,20 @@ constexpr auto kCancelAgainAfter = std::chrono::seconds(1);
 // So often a cancellation that has missed its operation is repeated at once.
 constexpr std::uint8_t kCancelsAtOnce = 8;
 
+/// Splice, tee and some others let the kernel's own codes out with which a system call says "interrupted, begin anew"
+/// (ERESTARTSYS and its like); errno has no names for them.
+int without_restart_codes(int result) noexcept {
+    switch (result) {
+    case -512:
+    case -513:
+    case -514:
+    case -516:
+        return -EINTR;
+    default:
+        return result;
+    }
+}
+
 const char* name_of(unsigned opcode) noexcept {
     switch (opcode) {
     case IORING_OP_READ:
@@ -127,6 +141,7 @@ void UringOperations::on_completion(const io_uring_cqe& cqe) noexcept {
     if (UringFaults* faults = uring_faults.load(std::memory_order_acquire)) {
         result = faults->on_result(operation.opcode, result);
     }
+    result = without_restart_codes(result);
     (operation.cancel_sent ? cancelled_ : in_ring_).remove(operation);
     operation.result = result;
     if (operation.again != nullptr && operation.again(operation, result)) {

@@ -36,20 +36,27 @@ namespace spargio {
 ///
 /// **Lifetime.** Nothing that the kernel may touch is given back before the last completion: a span is borrowed until
 /// the await returns, which it does not before, and a shutdown waits for it too. A descriptor is the caller's: it must
-/// stay open until the await has returned, else the number may mean another file.
+/// stay open until the await has returned, else the number may mean another file. To close it does not end an operation
+/// on it, nor does its peer hear of it (no FIN) while there is one: stop that first, and await it.
 ///
 /// Lengths above 0x7ffff000 (2 GiB) are cut, as the kernel does: such a transfer is short. An awaitable is awaited
-/// once, at once or later, and allocates nothing but the buffer it is to own.
+/// once, at once or later, and allocates nothing but the buffer it is to own. One that has a name is awaited by it:
+/// `co_await op`, not `co_await std::move(op)`, which GCC 12 does not compile.
 class NativeLane {
 public:
-    /// As an offset: the descriptor's own position, as for pipes and sockets. For a file, operations that use it at the
-    /// same time have no order.
+    /// As an offset: the descriptor's own position. Pipes and sockets have no other: with an offset of 0, say, the
+    /// first part of a write_all_at() to a socket is sent, and the second is std::errc::invalid_seek. For a file,
+    /// operations that use it at the same time have no order.
     static constexpr std::uint64_t current_position = detail::Transfer::current_position;
 
     [[nodiscard]] ShardId shard() const noexcept { return shard_; }
 
     /// Awaitable -> Result<std::vector<std::byte>>: as long as what was read; empty at the end of the file. Allocates
-    /// `length` bytes (std::errc::not_enough_memory).
+    /// `length` bytes (std::errc::not_enough_memory) and fills them with zeros, on the calling thread; a vector that
+    /// comes back nearly empty gives them up again. So `length` may be "all there is", SIZE_MAX: above 2 MiB the kernel
+    /// is asked for the size of the file (one short system call), and what is beyond its end, and beyond 2 MiB, is not
+    /// allocated. A pipe, a socket or a character device gives 2 MiB at a time at most, and so does a file that has
+    /// just grown on its server. The form below has no such limit.
     [[nodiscard("co_await it")]] detail::ReadBytesAwaiter read_at(int fd, std::uint64_t offset,
                                                                   std::size_t length) const {
         return detail::ReadBytesAwaiter(core_, executor(), fd, offset, length);
@@ -79,7 +86,7 @@ public:
 
     /// Awaitable -> Result<void>: fills `into`, over as many reads as it takes. IoError::UnexpectedEof when the file
     /// ends before. After an error, or a stop in between, a part has been read, and how much is not told: to keep
-    /// count, loop over read_at().
+    /// count, loop over read_at(). Of a pipe or socket one at a time: two would share out what comes in between them.
     [[nodiscard("co_await it")]] detail::WholeAwaiter read_exact_at(int fd, std::uint64_t offset,
                                                                     std::span<std::byte> into) const {
         return detail::WholeAwaiter(core_, executor(), detail::Transfer::Kind::Read, fd, offset, into.data(),
@@ -87,7 +94,8 @@ public:
     }
 
     /// Awaitable -> Result<void>: writes all of `bytes`, over as many writes as it takes. IoError::WriteZero when the
-    /// kernel takes nothing. After an error or a stop a part may have been written, as with read_exact_at().
+    /// kernel takes nothing. After an error or a stop a part may have been written, as with read_exact_at(). To a pipe
+    /// or socket one at a time: the parts of two would be mixed.
     [[nodiscard("co_await it")]] detail::WholeAwaiter write_all_at(int fd, std::uint64_t offset,
                                                                    std::span<const std::byte> bytes) const {
         return detail::WholeAwaiter(core_, executor(), detail::Transfer::Kind::Write, fd, offset,
@@ -112,9 +120,11 @@ public:
     ///     auto result = co_await lane.submit(poll_of);
     ///
     /// One entry, one completion: no multishot, no zero-copy send (checked), and no IOSQE_CQE_SKIP_SUCCESS, links,
-    /// drain or buffer selection (those flags are taken out). A descriptor that it opens and nobody takes, since the
-    /// task was destroyed by a shutdown, stays open. (Name a lambda that captures, as here: GCC 12 destroys one inside
-    /// a co_await twice.)
+    /// drain or buffer selection (those flags are taken out). A descriptor that is the result (open, accept, socket) is
+    /// the task's from when it goes on, also after a stop that came too late; when a shutdown destroys the task before,
+    /// it is closed. What can only block (a splice, IOSQE_ASYNC on a pipe) takes a thread of the kernel's for each that
+    /// waits, bounded by RLIMIT_NPROC alone: begin only so many. (Name a lambda that captures, as here: GCC 12 destroys
+    /// one inside a co_await twice.)
     template <std::move_constructible Prepare>
     requires std::invocable<Prepare&, io_uring_sqe*>
     [[nodiscard("co_await it")]] detail::SubmitAwaiter<Prepare> submit(Prepare prepare) const {

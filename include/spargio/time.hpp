@@ -44,7 +44,8 @@ private:
 /// and may then resume on any shard. A shard that has nothing else to do sleeps for 50 us at least, so that it meets
 /// many deadlines at a time; what else makes a sleep late is the kernel. A time in the past does not suspend.
 /// std::errc::operation_canceled when the task is stopped before that, or was already. No kernel timer, no allocation;
-/// beginning it and stopping it are O(1).
+/// beginning it and stopping it are O(1). One that has a name is awaited by it: `co_await nap`, not
+/// `co_await std::move(nap)`, which GCC 12 does not compile.
 [[nodiscard("co_await it")]] inline detail::SleepAwaiter sleep_until(
     std::chrono::steady_clock::time_point due) noexcept {
     return detail::SleepAwaiter(due);

@@ -168,6 +168,21 @@ TEST_F(NativeLaneErrors, EachOfEachOperation) {
     EXPECT_EQ(content_of(file_), "same");
 }
 
+/// The kernel's own codes for it (ERESTARTSYS, ...), which some of its workers let out.
+TEST_F(NativeLaneErrors, WhatAWorkerMeansByInterruptedIsEintr) {
+    const InstalledFaults installed(answer_);
+    const Runtime runtime = builder(1).build();
+    const auto handle = runtime.handle();
+    const auto lane = handle.native_lane(0).value();
+    for (const Row& row : rows()) {
+        for (const int code : {512, 513, 514, 516}) {
+            answer_.give(code, 1);
+            const auto expected = row.retries ? std::error_code() : std::make_error_code(std::errc::interrupted);
+            EXPECT_EQ(handle.spawn_pinned(0, row.run(lane, file_.get())).get().value(), expected.value()) << code;
+        }
+    }
+}
+
 /// What a completion begins goes to the kernel at once, not when the shard has given up waiting for something else.
 TEST_F(NativeLaneErrors, LatencyOfAnotherAttemptIsNotTheSpin) {
     const InstalledFaults installed(answer_);

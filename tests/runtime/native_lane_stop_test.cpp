@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
 #include <unistd.h>
@@ -130,6 +131,20 @@ TEST_F(NativeLaneStopTest, EndsAWholeTransferBetweenItsParts) {
     wait_until_pending(handle_, 1);
     reading.request_stop();
     EXPECT_EQ(reading.get(), std::errc::operation_canceled);
+}
+
+TEST_F(NativeLaneStopTest, EndsAWholeWriteBetweenItsParts) {
+    std::string room(static_cast<std::size_t>(fcntl(pipe_.writer.get(), F_SETPIPE_SZ, 4096)), '\0');
+    const std::string text(4 * room.size(), 't');
+    auto writing = handle_.spawn_pinned(1, [&]() -> Task<std::error_code> {
+        const auto written = co_await lane_.write_all_at(pipe_.writer.get(), current_position, bytes_of(text));
+        co_return written.error();
+    });
+    for (int part = 0; part < 2; ++part) {
+        ASSERT_EQ(read(pipe_.reader.get(), room.data(), room.size()), static_cast<ssize_t>(room.size()));
+    }
+    writing.request_stop();
+    EXPECT_EQ(writing.get(), std::errc::operation_canceled);
 }
 
 TEST_F(NativeLaneStopTest, AStopWithoutARoomInTheRing) {

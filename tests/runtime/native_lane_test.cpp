@@ -63,6 +63,44 @@ TEST_F(NativeLaneTest, ReadsWhatIsThereInItsThreeForms) {
         .get();
 }
 
+/// All there is, whatever it is: not as much memory as the number says.
+TEST_F(NativeLaneTest, AReadOfAnyLengthTakesTheRoomOfWhatIsThere) {
+    constexpr std::size_t any = std::numeric_limits<std::size_t>::max();
+    constexpr std::size_t most = std::size_t{2} << 20U;
+    const std::string text(most + 5000, 'b');
+    const auto small = file_of("0123456789");
+    const auto big = file_of(text);
+    lseek(big.get(), 3, SEEK_SET);
+    const Pipe pipe;
+    ASSERT_EQ(write(pipe.writer.get(), "abc", 3), 3);
+    const Descriptor zeros(open("/dev/zero", O_RDONLY | O_CLOEXEC));
+    handle_
+        .spawn_pinned(0,
+                      [&]() -> Task<> {
+                          for (const std::size_t length : {most / 2, most, most + 1, most * 100, any}) {
+                              const auto ten = co_await lane_.read_at(small.get(), 0, length);
+                              EXPECT_EQ(text_of(ten.value()), "0123456789");
+                              EXPECT_LT(ten.value().capacity(), 1000U) << length;
+                          }
+                          const auto none = co_await lane_.read_at(small.get(), 1U << 30U, any);
+                          EXPECT_EQ(none.value().capacity(), 0U);
+                          const auto piped = co_await lane_.read_at(pipe.reader.get(), current_position, any);
+                          EXPECT_EQ(text_of(piped.value()), "abc");
+                          EXPECT_LT(piped.value().capacity(), 1000U);
+                          const auto read_zeros = co_await lane_.read_at(zeros.get(), 0, any);
+                          EXPECT_GT(read_zeros.value().size(), 0U);
+                          EXPECT_LE(read_zeros.value().capacity(), most);
+                          const auto all = co_await lane_.read_at(big.get(), 0, any);
+                          EXPECT_TRUE(text_of(all.value()) == text);
+                          EXPECT_LT(all.value().capacity(), text.size() + 4096);
+                          const auto rest = co_await lane_.read_at(big.get(), current_position, any);
+                          EXPECT_EQ(rest.value().size(), text.size() - 3);
+                          const auto bad = co_await lane_.read_at(-1, 0, any);
+                          EXPECT_EQ(bad.error(), std::errc::bad_file_descriptor);
+                      })
+        .get();
+}
+
 TEST_F(NativeLaneTest, WritesBorrowedAndOwnedBytes) {
     const auto file = file_of();
     handle_

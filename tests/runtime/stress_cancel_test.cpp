@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Stops at random moments of everything that a task can wait in, mixed: every wait ends, and every byte and message is
 // found again.
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -23,12 +24,28 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// Several times what the pipe `out` holds: written in parts, and stopped between them.
+constexpr std::size_t long_text = 20'000;
+
 /// What the tasks use, and what they count. Outlives the runtime.
 struct WaitWorld {
+    WaitWorld() { fcntl(out.writer.get(), F_SETPIPE_SZ, 4096); }
+
+    /// Waited for by a poll, or in the write itself.
+    [[nodiscard]] int a_writer(bool blocking) const noexcept {
+        return blocking ? blocking_writer.get() : out.writer.get();
+    }
+
     Pipe in;
-    Pipe out{O_NONBLOCK};  // The main thread drains it; while it is full, writers wait.
+    Pipe out{O_NONBLOCK};  // The main thread fills it and drains it; while it is full, writers wait.
+    Descriptor blocking_writer{
+        open(("/proc/self/fd/" + std::to_string(out.writer.get())).c_str(), O_WRONLY | O_CLOEXEC)};
     std::atomic<std::uint64_t> read = 0;
     std::atomic<std::uint64_t> written = 0;
+    std::atomic<std::uint64_t> writes_stopped = 0;
+    std::atomic<std::uint64_t> long_begun = 0;
+    std::atomic<std::uint64_t> long_written = 0;
+    std::atomic<std::uint64_t> long_stopped = 0;
     std::atomic<std::uint64_t> events = 0;
 };
 
@@ -39,10 +56,20 @@ Task<bool> read_some(WaitWorld& world, NativeLane lane) {
     co_return count.has_value();
 }
 
-Task<bool> write_some(WaitWorld& world, NativeLane lane) {
-    const auto count = co_await lane.write_at(world.out.writer.get(), current_position, bytes_of("12345678"));
+Task<bool> write_some(WaitWorld& world, NativeLane lane, bool blocking) {
+    const auto count = co_await lane.write_at(world.a_writer(blocking), current_position, bytes_of("wwwwwwww"));
     world.written += count.value_or(0);
+    world.writes_stopped += count.error() == std::errc::operation_canceled ? 1 : 0;
     co_return count.has_value();
+}
+
+Task<bool> write_long_text(WaitWorld& world, NativeLane lane, bool blocking) {
+    ++world.long_begun;
+    const std::string text(long_text, 'l');
+    const auto all = co_await lane.write_all_at(world.a_writer(blocking), current_position, bytes_of(text));
+    world.long_written += all ? 1 : 0;
+    world.long_stopped += all.error() == std::errc::operation_canceled ? 1 : 0;
+    co_return all.has_value();
 }
 
 Task<bool> sleep_some(std::chrono::nanoseconds span) {
@@ -88,18 +115,18 @@ Task<bool> whichever_is_first(WaitWorld& world, NativeLane lane, std::chrono::na
     co_return first.index == 0;
 }
 
-Task<bool> all_of_them(WaitWorld& world, NativeLane lane, std::chrono::nanoseconds limit) {
+Task<bool> all_of_them(WaitWorld& world, NativeLane lane, std::chrono::nanoseconds limit, bool blocking) {
     auto reading = read_some(world, lane);
-    auto writing = write_some(world, lane);
+    auto writing = write_some(world, lane, blocking);
     auto sleeping = sleep_some(limit);
     co_await when_all(std::move(reading), std::move(writing), std::move(sleeping));
     co_return true;
 }
 
-Task<bool> a_group(WaitWorld& world, NativeLane lane, std::chrono::nanoseconds limit) {
-    auto body = [&world, lane, limit](TaskGroup& group) -> Task<bool> {
+Task<bool> a_group(WaitWorld& world, NativeLane lane, std::chrono::nanoseconds limit, bool blocking) {
+    auto body = [&world, lane, limit, blocking](TaskGroup& group) -> Task<bool> {
         group.spawn(TaskPlacement::stealable(), read_some(world, lane));
-        group.spawn(TaskPlacement::pinned(1), write_some(world, lane));
+        group.spawn(TaskPlacement::pinned(1), write_some(world, lane, blocking));
         group.spawn(TaskPlacement::pinned(0), wait_for_event(world));
         co_return co_await sleep_some(limit);
     };
@@ -111,11 +138,12 @@ protected:
     Task<bool> any_task(Random& random) {
         const auto lane = handle_.native_lane(ShardId(random.below(2))).value();
         const std::chrono::nanoseconds limit(random.below(60'000));
-        switch (random.below(9)) {
+        const bool blocking = random.one_in(2);
+        switch (random.below(10)) {
         case 0:
             return read_some(world_, lane);
         case 1:
-            return write_some(world_, lane);
+            return write_some(world_, lane, blocking);
         case 2:
             return sleep_some(random.one_in(2) ? std::chrono::nanoseconds(1h) : limit);
         case 3:
@@ -127,9 +155,11 @@ protected:
         case 6:
             return whichever_is_first(world_, lane, limit);
         case 7:
-            return all_of_them(world_, lane, limit);
+            return all_of_them(world_, lane, limit, blocking);
+        case 8:
+            return write_long_text(world_, lane, blocking);
         default:
-            return a_group(world_, lane, limit);
+            return a_group(world_, lane, limit, blocking);
         }
     }
 
@@ -145,15 +175,33 @@ protected:
         }
     }
 
-    void drain(const Descriptor& from, std::uint64_t& into) {
-        char bytes[4096];
-        for (;;) {
-            const auto count = ::read(from.get(), bytes, sizeof bytes);
-            if (count <= 0) {
-                return;
-            }
-            into += static_cast<std::uint64_t>(count);
+    /// So that whoever writes waits.
+    void fill_out() {
+        const std::string filling(4096, 'f');
+        for (ssize_t count = 0; count >= 0; count = write(world_.out.writer.get(), filling.data(), filling.size())) {
+            filled_ += static_cast<std::uint64_t>(count);
         }
+    }
+
+    void drain_out() {
+        char bytes[4096];
+        for (ssize_t count = 0; count >= 0; count = ::read(world_.out.reader.get(), bytes, sizeof bytes)) {
+            for (ssize_t i = 0; i < count; ++i) {
+                ++drained_[static_cast<unsigned char>(bytes[i])];
+            }
+        }
+    }
+
+    void expect_what_was_written() {
+        EXPECT_EQ(drained_['f'], filled_);
+        EXPECT_EQ(drained_['w'], world_.written.load());
+        // How much of one that was stopped has been written is not told; of some it was a part.
+        EXPECT_GT(drained_['l'], world_.long_written.load() * long_text);
+        EXPECT_LT(drained_['l'], world_.long_begun.load() * long_text);
+        EXPECT_EQ(world_.long_begun.load(), world_.long_written.load() + world_.long_stopped.load());
+        EXPECT_GT(world_.written.load(), 0U);
+        EXPECT_GT(world_.writes_stopped.load(), 0U) << "no write has waited";
+        EXPECT_GT(world_.long_stopped.load(), 0U);
     }
 
     Watchdog watchdog_{"stops at random moments"};
@@ -162,14 +210,18 @@ protected:
     RuntimeHandle handle_ = runtime_.handle();
     std::uint64_t fed_ = 0;
     std::uint64_t sent_ = 0;
+    std::uint64_t filled_ = 0;
+    std::array<std::uint64_t, 256> drained_{};  // Of each character.
 };
 
 TEST_F(StressCancel, EveryWaitEndsAndNothingIsLost) {
     const unsigned rounds = scaled(5'000, 600);
     Random random(stress_seed());
-    std::uint64_t drained = 0;
     std::uint64_t ended_early = 0;
     for (unsigned round = 0; round < rounds; ++round) {
+        if (random.one_in(2)) {
+            fill_out();
+        }
         std::vector<JoinHandle<bool>> tasks;
         for (std::size_t i = 0; i < 4; ++i) {
             const auto placement =
@@ -179,9 +231,11 @@ TEST_F(StressCancel, EveryWaitEndsAndNothingIsLost) {
         }
         for (auto& task : tasks) {
             spin_for(std::chrono::nanoseconds(random.below(20'000)));
+            if (random.one_in(4)) {
+                drain_out();
+            }
             task.request_stop();
         }
-        drain(world_.out.reader, drained);
         for (auto& task : tasks) {
             ended_early += task.get() ? 0 : 1;
         }
@@ -196,11 +250,13 @@ TEST_F(StressCancel, EveryWaitEndsAndNothingIsLost) {
         }
     }
     EXPECT_GT(ended_early, 0U);
-    drain(world_.out.reader, drained);
-    EXPECT_EQ(drained, world_.written.load());
+    drain_out();
+    expect_what_was_written();
     world_.in.writer.close();
     std::uint64_t rest = 0;
-    drain(world_.in.reader, rest);
+    for (char byte = 0; ::read(world_.in.reader.get(), &byte, 1) == 1;) {
+        ++rest;
+    }
     EXPECT_EQ(world_.read.load() + rest, fed_);
 
     std::atomic<std::uint64_t> left = 0;

@@ -44,6 +44,14 @@ private:
 void prepare_transfer(Operation& operation, io_uring_sqe* sqe) noexcept;
 [[nodiscard]] bool transfer_again(Operation& operation, int result) noexcept;
 
+/// How much room a read into a vector of its own is given where `length` asks for more than anybody may mean: what the
+/// file is known to have left, or ReadBytesAwaiter::unasked if that is more.
+[[nodiscard]] std::size_t room_for_read(int fd, std::uint64_t offset, std::size_t length) noexcept;
+/// Whether the result of the entry, unless it is an error, is a new descriptor of the process.
+[[nodiscard]] bool opens_descriptor(const io_uring_sqe* sqe) noexcept;
+/// Closes what such an operation, which has ended, has opened, unless it failed.
+void close_opened(const Operation& operation) noexcept;
+
 /// A read, a write or a sync of one descriptor, in one attempt or in as many as it takes.
 struct Transfer : Operation {
     enum class Kind : std::uint8_t { Read, Write, Sync, DataSync };
@@ -144,10 +152,13 @@ private:
 
 class ReadBytesAwaiter : public TransferAwaiter {
 public:
+    /// So much a read is given without a look at the file. /dev/fuse may refuse 1 MiB: it wants a page more.
+    static constexpr std::size_t unasked = std::size_t{2} << 20U;
+
     ReadBytesAwaiter(const CoreRef& core, Executor* of, int fd, std::uint64_t offset, std::size_t length) noexcept
         : TransferAwaiter(core, of, Transfer::Kind::Read, fd, offset, nullptr, 0, false) {
         try {
-            bytes_.resize(length < Transfer::longest ? length : Transfer::longest);
+            bytes_.resize(length <= unasked ? length : room_for_read(fd, offset, length));
             transfer_.bytes = bytes_.data();
             transfer_.left = bytes_.size();
         } catch (const std::exception&) {  // No memory, or more than a vector may have.
@@ -163,10 +174,15 @@ public:
             return error;
         }
         bytes_.resize(static_cast<std::size_t>(transfer_.result));
+        if (bytes_.capacity() > kept_unused && bytes_.size() < bytes_.capacity() / 8) {
+            bytes_.shrink_to_fit();  // Whoever keeps a few bytes does not mean to keep a megabyte.
+        }
         return std::move(bytes_);
     }
 
 private:
+    static constexpr std::size_t kept_unused = std::size_t{64} << 10U;
+
     std::vector<std::byte> bytes_;
     bool no_memory_ = false;
 };
@@ -177,12 +193,18 @@ class SubmitAwaiter : public OperationAwaiter {
 public:
     SubmitAwaiter(const CoreRef& core, Executor* of, Prepare prepare)
         : OperationAwaiter(core), operation_(of, std::move(prepare)) {}
+    ~SubmitAwaiter() {
+        if (operation_.opens) {
+            close_opened(operation_);  // By a shutdown, after the completion: nobody else knows the number.
+        }
+    }
     [[nodiscard]] static bool await_ready() noexcept { return false; }
     template <class P>
     SPARGIO_AWAIT_NOINLINE bool await_suspend(std::coroutine_handle<P> frame) noexcept {
         return operation_suspend(operation_, header_of(frame)->root());
     }
-    [[nodiscard]] Result<int> await_resume() const {
+    [[nodiscard]] Result<int> await_resume() {
+        operation_.opens = false;
         if (const auto error = error_of(operation_)) {
             return error;
         }
@@ -193,9 +215,12 @@ private:
     struct Prepared : Operation {
         Prepared(Executor* of, Prepare fn) : Operation(of, &prepare_entry, nullptr), prepare_by(std::move(fn)) {}
         static void prepare_entry(Operation& operation, io_uring_sqe* sqe) noexcept {
-            static_cast<void>(static_cast<Prepared&>(operation).prepare_by(sqe));
+            auto& prepared = static_cast<Prepared&>(operation);
+            static_cast<void>(prepared.prepare_by(sqe));
+            prepared.opens = opens_descriptor(sqe);
         }
         Prepare prepare_by;
+        bool opens = false;  // The result is a descriptor, and the task has not got it.
     };
 
     Prepared operation_;
