@@ -48,6 +48,14 @@ TOO_MUCH_NOISE = 0.6
 SECONDS_OF_A_RUN = 600
 
 
+# The scripts that call this one, which the user has called.
+SCRIPTS = {
+    ("guard", "fanout"): "bench_fanout_guardrail.sh",
+    ("guard", "ping"): "bench_ping_guardrail.sh",
+    ("smoke", "fanout_fanin"): "bench_fanout_smoke.sh",
+}
+
+
 class CannotTell(Exception):
     """There is no figure to judge: a sentence for each reason."""
 
@@ -464,16 +472,34 @@ def print_failures(sentences):
         print(f"  {sentence}")
 
 
+def count(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number of at least 1")
+    return int(text)
+
+
+def as_called(arguments):
+    """The name of the script that the user has called, and what it says of its usage; nothing if it was none of them."""
+    script = SCRIPTS.get(tuple(arguments[:2]))
+    if script is None:
+        return {}
+    text = (ROOT / "scripts" / script).read_text(encoding="utf-8")
+    usage = text.partition("# usage: ")[2].partition("\n#\n")[0].replace("\n# ", "\n")
+    return {"prog": script, "usage": usage.replace("%", "%%")}
+
+
 def parse(arguments):
-    parser = argparse.ArgumentParser(description="Judges benchmarks: see the scripts named bench_*_guardrail.sh.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    guard = commands.add_parser("guard")
+    called = as_called(arguments)
+    what = "Judges benchmarks: see the scripts named bench_*_guardrail.sh."
+    parser = argparse.ArgumentParser(description=what, **called)
+    commands = parser.add_subparsers(dest="command", required=True, prog=called.get("prog"))
+    guard = commands.add_parser("guard", **called)
     guard.add_argument("group")
     guard.add_argument("--record", action="store_true")
-    guard.add_argument("--runs", type=int, default=RECORDED_MEASUREMENTS)
+    guard.add_argument("--runs", type=count, default=RECORDED_MEASUREMENTS, metavar="N")
     guard.add_argument("--others", type=float, default=10, metavar="PERCENT")
     guard.add_argument("--patience", type=float, default=600, metavar="SECONDS")
-    smoke = commands.add_parser("smoke")
+    smoke = commands.add_parser("smoke", **called)
     smoke.add_argument("subject")
     for command in (guard, smoke):
         command.add_argument("--build-dir", metavar="DIR")

@@ -93,15 +93,17 @@ private:
 ///
 /// There is one queue, first in first out, from each shard to each shard, whatever kind of send fills it; all threads
 /// that are no shard of the runtime share one such queue per target, in which each of them has its messages in order.
+/// Messages of different senders have no order, even if one was sent when the other was known to have been seen: the
+/// target's tasks take from its queues by turns.
 /// A queue holds RuntimeBuilder::msg_ring_queue_capacity() messages that no task of the target has taken yet; what does
 /// not fit is refused at the call. What was accepted is delivered, unless the runtime shuts down first.
 ///
 /// No send blocks or allocates (but for the queue itself at the first send: std::bad_alloc). A shard's messages become
-/// visible to the target when the step of the sending task ends, at flush(), or after 64 of them; a sleeping target is
-/// woken then, by one system call (MSG_RING from Linux 6.2 on, before that an eventfd; a futex without io_uring). Other
-/// threads' messages are visible at once, but behind those whose sending another thread has begun before. After
-/// Backpressure, yield, sleep or do something else before the next attempt: a good ticket does not say that there is
-/// room, only that the target has seen what it still holds.
+/// visible to the target when the step of the sending task ends, at flush(), after 64 of them, or when a send finds the
+/// queue full; a sleeping target is woken then, by one system call (MSG_RING from Linux 6.2 on, before that an eventfd;
+/// a futex without io_uring). Other threads' messages are visible at once, but behind those whose sending another
+/// thread has begun before. After Backpressure, yield, sleep or do something else before the next attempt: a good
+/// ticket does not say that there is room, only that the target has seen what it still holds.
 ///
 /// Errors: SendError::Backpressure, the queue is full; Closed, the runtime has shut down; InvalidTag, the tag is
 /// 0xFFFF.

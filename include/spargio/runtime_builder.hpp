@@ -46,7 +46,11 @@ public:
     /// with SendError::Backpressure. All threads that are no shard share one such queue per target. Default 4096. A
     /// queue is made at the first send: 8 bytes per message (16 for foreign threads), touched as it is used.
     RuntimeBuilder& msg_ring_queue_capacity(std::size_t capacity);
-    /// Stealable tasks that wait per shard, at least 1. Default 65536.
+    /// Stealable tasks that wait per shard, at least 1. Default 65536. One more from outside is refused with
+    /// RuntimeError::Overloaded: if it prefers a shard and that one is full, else if all are. A task of the runtime is
+    /// never refused one. Of what a shard spawns itself 1,024 at most stay there (fewer with a smaller capacity); the
+    /// rest, and what it finds no room for at a shard that it prefers, waits in a queue that all shards share, which
+    /// has no bound and is not in RuntimeStats::shard_command_depths.
     RuntimeBuilder& stealable_queue_capacity(std::size_t capacity);
     /// Tasks taken in one steal, at most; at least 1. Default 16.
     RuntimeBuilder& steal_budget(std::size_t tasks);

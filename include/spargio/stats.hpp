@@ -15,8 +15,9 @@ namespace spargio {
 /// ring_msgs_failed, pending_native_ops = 0 and tasks_live = 0.
 struct RuntimeStats {
     /// Gauge, one entry per shard: pinned tasks of that shard that have not had their first step, and what waits in its
-    /// stealable queue: tasks before their first step, and stealable ones that yielded or were woken. What overflowed
-    /// to the queue that all shards share is in none of them.
+    /// stealable queue: tasks before their first step, and stealable ones that yielded or were woken. Of what a shard
+    /// spawns, forks or wakes itself, 1,024 at most are there: the rest is in the queue that all shards share, and in
+    /// none of these numbers.
     std::vector<std::uint64_t> shard_command_depths;
 
     /// Tasks accepted for one fixed shard: pinned, round robin, sticky, those spawned locally, and what when_all()
@@ -35,7 +36,8 @@ struct RuntimeStats {
     std::uint64_t ring_msgs_completed = 0;
     /// Messages accepted that their target will never see, because it stopped first.
     std::uint64_t ring_msgs_failed = 0;
-    /// Sends refused because the queue of the pair was full; such a message was never accepted.
+    /// Messages, not sends, refused because the queue of the pair was full; they were never accepted. Where a send of
+    /// many has room for some, it counts the others.
     std::uint64_t ring_msgs_backpressure = 0;
 
     /// Wake-ups sent to a shard that slept or was about to. Far fewer than what is queued, when shards are busy.

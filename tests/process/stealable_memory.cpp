@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -22,21 +23,22 @@ namespace spargio::test {
 namespace {
 
 constexpr std::size_t mebibyte = std::size_t{1024} * 1024;
+constexpr unsigned kWave = 1000;
 
 class StealableMemory : public BackendTest {
 protected:
     /// Runs `produce(waves)` for a while, then for long, and expects no more memory afterwards.
     template <class Produce>
-    void expect_flat(const RuntimeHandle& handle, unsigned wave, TaskPlacement place, Produce produce) {
-        const unsigned waves = scaled(300, 20);
+    void expect_flat(const RuntimeHandle& handle, unsigned waves, TaskPlacement place, Produce produce) {
+        constexpr unsigned kPart = 20;
         handle.spawn_with_placement(place, produce(100)).get();
         const auto memory = resident_bytes();
         const auto stolen = handle.stats_snapshot().stealable_stolen;
-        for (unsigned part = 0; part < 4; ++part) {
-            handle.spawn_with_placement(place, produce(waves / 4)).get();
-            watchdog_.progress("a quarter");
+        for (unsigned done = 0; done < waves; done += kPart) {
+            handle.spawn_with_placement(place, produce(kPart)).get();
+            watchdog_.progress("wave " + std::to_string(done));
         }
-        std::printf("%u tasks, %llu stolen, %zu KiB more\n", waves / 4 * 4 * wave,
+        std::printf("%u tasks, %llu stolen, %zu KiB more\n", waves * kWave,
                     static_cast<unsigned long long>(handle.stats_snapshot().stealable_stolen - stolen),
                     resident_bytes() > memory ? (resident_bytes() - memory) / 1024 : 0);
         if (!sanitized) {
@@ -49,13 +51,11 @@ protected:
 };
 SPARGIO_ON_BOTH_BACKENDS(StealableMemory);
 
-constexpr unsigned kWave = 1000;
-
-/// Made on a shard that then is busy until they have ended, on the other one.
+/// Ten million of them. Made on a shard that then is busy until they have ended, on the other one.
 TEST_P(StealableMemory, FramesOfStolenTasksComeBack) {
     const auto two = runtime(2);
     const auto handle = two.handle();
-    expect_flat(handle, kWave, TaskPlacement::pinned(0), [&handle](unsigned waves) -> Task<> {
+    expect_flat(handle, scaled(10'000, 20), TaskPlacement::pinned(0), [&handle](unsigned waves) -> Task<> {
         for (unsigned wave = 0; wave < waves; ++wave) {
             Latch ran(kWave);
             for (unsigned i = 0; i < kWave; ++i) {
@@ -72,7 +72,7 @@ TEST_P(StealableMemory, FramesOfTasksThatMovedComeBack) {
     const auto two = runtime(2);
     const auto handle = two.handle();
     const auto move = []() -> Task<> { static_cast<void>(co_await resume_on(1)); };
-    expect_flat(handle, kWave, TaskPlacement::pinned(0), [&handle, move](unsigned waves) -> Task<> {
+    expect_flat(handle, scaled(300, 20), TaskPlacement::pinned(0), [&handle, move](unsigned waves) -> Task<> {
         for (unsigned wave = 0; wave < waves; ++wave) {
             for (unsigned i = 1; i < kWave; ++i) {
                 handle.spawn_stealable(move()).detach();
@@ -89,7 +89,7 @@ TEST_P(StealableMemory, FramesOfForkedChildrenComeBack) {
     const auto two = runtime(2);
     const auto handle = two.handle();
     for (const auto place : {TaskPlacement::pinned(0), TaskPlacement::stealable()}) {
-        expect_flat(handle, kWave, place, [](unsigned waves) -> Task<> {
+        expect_flat(handle, scaled(300, 20), place, [](unsigned waves) -> Task<> {
             for (unsigned wave = 0; wave < waves; ++wave) {
                 Latch ran(kWave - 1);
                 const auto child = [&ran](bool first) -> Task<> {

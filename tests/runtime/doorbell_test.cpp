@@ -3,12 +3,16 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <fstream>
+#include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
 #include "support/files.hpp"
+#include "support/ring_descriptors.hpp"
 #include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
 #include "support/uring_test.hpp"
@@ -16,31 +20,33 @@
 namespace spargio::test {
 namespace {
 
+/// Returns when `shard` sleeps. No other shard may fall asleep meanwhile.
+void put_to_sleep(const RuntimeHandle& runtime, ShardId shard) {
+    std::atomic<std::uint64_t> parks{0};
+    Event ran;
+    Event rung;
+    auto step = runtime.spawn_pinned(shard, [&, runtime] {
+        parks = runtime.stats_snapshot().parks;
+        ran.set();
+        rung.wait();  // Else the bell for this step may come later, and end the sleep.
+    });
+    rung.set();
+    ran.wait();
+    step.detach();
+    while (runtime.stats_snapshot().parks == parks) {
+        std::this_thread::yield();
+    }
+}
+
+std::uint64_t bells(const RuntimeHandle& runtime) {
+    return runtime.stats_snapshot().doorbells_rung;
+}
+
 class Doorbells : public BackendTest {
 protected:
     static Runtime sleepy(std::size_t shards) {
         return builder(shards).idle_spin(std::chrono::microseconds(0)).build();
     }
-
-    /// Returns when `shard` sleeps. No other shard may fall asleep meanwhile.
-    static void put_to_sleep(const RuntimeHandle& runtime, ShardId shard) {
-        std::atomic<std::uint64_t> parks{0};
-        Event ran;
-        Event rung;
-        auto step = runtime.spawn_pinned(shard, [&, runtime] {
-            parks = runtime.stats_snapshot().parks;
-            ran.set();
-            rung.wait();  // Else the bell for this step may come later, and end the sleep.
-        });
-        rung.set();
-        ran.wait();
-        step.detach();
-        while (runtime.stats_snapshot().parks == parks) {
-            std::this_thread::yield();
-        }
-    }
-
-    static std::uint64_t bells(const RuntimeHandle& runtime) { return runtime.stats_snapshot().doorbells_rung; }
 
     Watchdog watchdog_{"doorbells"};
 };
@@ -175,6 +181,105 @@ TEST_F(OwnBells, AShardRingsNoneForItself) {
         }
         EXPECT_EQ(handle.stats_snapshot().doorbells_rung, before);
     }
+}
+
+/// Lets every bell through, and counts them where they are rung.
+class CountedBells final : public detail::UringFaults {
+public:
+    int on_bell() noexcept override {
+        ++rung_;
+        return 0;
+    }
+    [[nodiscard]] std::uint64_t rung() const noexcept { return rung_; }
+
+private:
+    std::atomic<std::uint64_t> rung_{0};
+};
+
+/// How many entries all rings have been given so far, as the kernel tells; nothing where it does not.
+std::optional<std::uint64_t> entries_submitted() {
+    std::uint64_t sum = 0;
+    for (const int ring : ring_descriptors()) {
+        std::optional<std::uint64_t> tail;
+        for (int attempt = 0; !tail && attempt < 1'000; ++attempt) {  // It is silent about a ring that it works on.
+            std::ifstream info("/proc/self/fdinfo/" + std::to_string(ring));
+            for (std::string line; !tail && std::getline(info, line);) {
+                if (line.starts_with("SqTail:")) {
+                    tail = std::stoull(line.substr(7));
+                }
+            }
+        }
+        if (!tail) {
+            return std::nullopt;
+        }
+        sum += *tail;
+    }
+    return sum;
+}
+
+class UringBells : public UringTest {
+protected:
+    /// A send to shard 1, which sleeps, rings one bell and counts one; while it runs, none.
+    static void expect_as_many_as_are_counted() {
+        CountedBells kernel;
+        const InstalledFaults installed(kernel);
+        const Runtime two = builder(2).idle_spin(std::chrono::microseconds(0)).build();
+        const auto handle = two.handle();
+        const auto send = [&](std::uint64_t expected) {
+            const auto counted = bells(handle);
+            const auto rung = kernel.rung();
+            EXPECT_TRUE(handle.remote(1)->send_raw_nowait(1, 1).has_value());
+            handle.remote(1)->flush();
+            EXPECT_EQ(bells(handle) - counted, expected);
+            EXPECT_EQ(kernel.rung() - rung, expected);
+        };
+        const auto send_to_sleeper = [&] {
+            for (int round = 0; round < 50; ++round) {
+                put_to_sleep(handle, 1);
+                send(1);
+            }
+        };
+        handle.spawn_pinned(0, send_to_sleeper).get();
+        {
+            const StalledShard awake(handle, 0);
+            send_to_sleeper();
+        }
+        const StalledShard awake(handle, 1);
+        handle.spawn_pinned(0, [&] { send(0); }).get();
+        const StalledShard other(handle, 0);
+        send(0);
+    }
+
+    Watchdog watchdog_{"doorbells of rings"};
+};
+
+TEST_F(UringBells, AreAsManyAsAreCounted) {
+    expect_as_many_as_are_counted();
+}
+
+TEST_F(UringBells, AreAsManyAsAreCountedWhereTheEventfdRings) {
+    const Environment mask("SPARGIO_URING_DISABLE", "msg_ring,send_msg_ring");
+    expect_as_many_as_are_counted();
+}
+
+TEST_F(UringBells, OfAShardAreAnEntryEach) {
+    const Runtime two = builder(2).idle_spin(std::chrono::microseconds(0)).build();
+    const auto handle = two.handle();
+    if (!handle.capabilities().msg_ring || !entries_submitted()) {
+        GTEST_SKIP() << "IORING_OP_MSG_RING or the ring's state in /proc/self/fdinfo is not available";
+    }
+    const auto step = [handle] {
+        for (int round = 0; round < 50; ++round) {
+            put_to_sleep(handle, 1);
+            const auto counted = bells(handle);
+            const auto entries = entries_submitted();
+            EXPECT_TRUE(handle.remote(1)->send_raw_nowait(1, 1).has_value());
+            handle.remote(1)->flush();
+            EXPECT_EQ(bells(handle), counted + 1);
+            EXPECT_EQ(entries_submitted(), *entries + 1);
+        }
+    };
+    handle.spawn_pinned(0, step).get();
 }
 
 }  // namespace

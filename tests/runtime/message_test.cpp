@@ -282,26 +282,45 @@ TEST_P(Messages, AReservedTagIsRefusedByEverySendAndSendsNothing) {
     EXPECT_EQ(two.handle().stats_snapshot().ring_msgs_submitted, 0U);
 }
 
-TEST_P(Messages, AnUnknownShardAndAStoppedRuntimeAreClosed) {
+/// Of each kind of send; `target` is empty for a RemoteShard, which has its own.
+template <class Sender, class... Target>
+void expect_all_sends_closed(const Sender& sender, Target... target) {
+    const std::array<RawMsg, 1> raw{RawMsg{1, 1}};
+    const std::array<Number, 1> typed{Number{1}};
+    EXPECT_EQ(sender.send_raw(target..., 1, 1).error(), SendError::Closed);
+    EXPECT_EQ(sender.send(target..., Number{1}).error(), SendError::Closed);
+    EXPECT_EQ(sender.send_raw_nowait(target..., 1, 1).error(), SendError::Closed);
+    EXPECT_EQ(sender.send_nowait(target..., Number{1}).error(), SendError::Closed);
+    EXPECT_EQ(sender.send_many_raw_nowait(target..., raw).error(), SendError::Closed);
+    EXPECT_EQ(sender.send_many_nowait(target..., typed).error(), SendError::Closed);
+}
+
+TEST_P(Messages, EverySendToAnUnknownShardIsClosed) {
     auto two = runtime(2);
-    const RuntimeHandle handle = two.handle();
-    EXPECT_FALSE(handle.remote(2).has_value());
-    handle
-        .spawn_pinned(0,
-                      [] {
-                          const ShardCtx* here = ShardCtx::current();
-                          EXPECT_EQ(here->send_raw(2, 1, 1).error(), SendError::Closed);
-                          EXPECT_EQ(here->send_raw_nowait(external_sender, 1, 1).error(), SendError::Closed);
-                          const std::array<RawMsg, 1> one{RawMsg{1, 1}};
-                          EXPECT_EQ(here->send_many_raw_nowait(2, one).error(), SendError::Closed);
-                      })
-        .get();
-    const RemoteShard target = *handle.remote(1);
+    EXPECT_FALSE(two.handle().remote(2).has_value());
+    const auto step = [] {
+        for (const ShardId unknown : {ShardId{2}, external_sender}) {
+            expect_all_sends_closed(*ShardCtx::current(), unknown);
+        }
+    };
+    two.handle().spawn_pinned(0, step).get();
+}
+
+TEST_P(Messages, EverySendToAStoppedRuntimeIsClosed) {
+    auto two = runtime(2);
+    const RemoteShard target = *two.handle().remote(1);
+    const auto step = [&] {
+        EXPECT_TRUE(target.send_raw_nowait(1, 1).has_value());  // There is a queue that would take more.
+        two.shutdown();                                         // Begins; it waits for this step.
+        expect_all_sends_closed(target);
+        expect_all_sends_closed(*ShardCtx::current(), ShardId{1});
+        expect_all_sends_closed(*ShardCtx::current(), ShardId{0});
+    };
+    EXPECT_TRUE(target.send_raw_nowait(1, 1).has_value());
+    two.handle().spawn_pinned(0, step).get();
+    expect_all_sends_closed(target);
     two.shutdown();
-    EXPECT_EQ(target.send_raw(1, 1).error(), SendError::Closed);
-    EXPECT_EQ(target.send_raw_nowait(1, 1).error(), SendError::Closed);
-    const std::array<RawMsg, 1> one{RawMsg{1, 1}};
-    EXPECT_EQ(target.send_many_raw_nowait(one).error(), SendError::Closed);
+    expect_all_sends_closed(target);
     EXPECT_TRUE(target.flush().get().has_value());
     EXPECT_EQ(target.id(), 1);
 }

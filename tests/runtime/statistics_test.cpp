@@ -15,6 +15,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/stalled_shard.hpp"
 
 namespace spargio::test {
 namespace {
@@ -150,6 +151,34 @@ TEST_P(Statistics, StolenWorkIsCounted) {
     EXPECT_GE(stats.steal_successes, 1U);
     EXPECT_LE(stats.steal_successes, stats.steal_attempts);
     EXPECT_LE(stats.steal_successes, stats.stealable_stolen);
+}
+
+// Whatever a thief finds: what the busy shard has spawned itself, or what came to it from outside.
+TEST_P(Statistics, AStealTakesAsManyAsTheBudgetAllowsAtMost) {
+    constexpr unsigned kTasks = 200;
+    for (const std::size_t budget : {1U, 3U}) {
+        for (const bool from_outside : {false, true}) {
+            auto two = builder(2).steal_budget(budget).build();
+            const auto handle = two.handle();
+            Latch ran(kTasks);
+            const auto spawn_all = [&] {
+                for (unsigned i = 0; i < kTasks; ++i) {
+                    handle.spawn_stealable_on(0, [&] { ran.arrive(); }).detach();
+                }
+                ran.wait();  // Shard 0 runs none of them.
+            };
+            if (from_outside) {
+                const StalledShard busy(handle, 0);
+                spawn_all();
+            } else {
+                handle.spawn_pinned(0, spawn_all).get();
+            }
+            const auto stats = stats_when(handle, [](const auto& s) { return s.stealable_executed == kTasks; });
+            EXPECT_EQ(stats.stealable_stolen, kTasks);
+            EXPECT_LE(stats.stealable_stolen, budget * stats.steal_successes);
+            EXPECT_GE(stats.stealable_stolen, stats.steal_successes);  // So as many, where one is taken at a time.
+        }
+    }
 }
 
 TEST_P(Statistics, ASleepingShardParksAndIsWokenByABell) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,9 +36,9 @@ RuntimeBuilder any_builder(BackendKind backend, std::size_t shards, Random& rand
 
 struct Limits {
     unsigned configurations;
-    std::uint64_t messages;
-    std::chrono::milliseconds time;  // Of each.
+    std::uint64_t messages;  // Of each configuration.
     bool naps;
+    std::optional<std::chrono::milliseconds> time;  // Of each. Without it all messages are sent.
 };
 
 void all_arrive(BackendKind backend, const Limits& limits, Watchdog& watchdog) {
@@ -50,8 +51,8 @@ void all_arrive(BackendKind backend, const Limits& limits, Watchdog& watchdog) {
         SCOPED_TRACE(shape);
         watchdog.progress(shape);
         const bool naps = limits.naps || random.one_in(2);
-        MessageTraffic traffic(
-            runtime, {shards, threads, limits.messages / (shards + threads), limits.time, naps, random.next()});
+        MessageTraffic traffic(runtime, {shards, threads, 1 + limits.messages / (shards + threads),
+                                         limits.time.value_or(24h), naps, random.next()});
         traffic.finish();
         EXPECT_EQ(traffic.verdict(), "");
         const auto stats = runtime.handle().stats_snapshot();
@@ -64,7 +65,7 @@ void all_arrive(BackendKind backend, const Limits& limits, Watchdog& watchdog) {
                     static_cast<unsigned long long>(traffic.accepted()),
                     static_cast<unsigned long long>(traffic.refused()), static_cast<unsigned long long>(stats.parks),
                     static_cast<unsigned long long>(stats.doorbells_rung));
-        EXPECT_GT(traffic.accepted(), 0U);
+        EXPECT_GE(traffic.accepted(), limits.time ? 1 : limits.messages);
         if (::testing::Test::HasFailure()) {
             return;
         }
@@ -105,12 +106,14 @@ void end_at_random_moments(BackendKind backend, unsigned rounds, Watchdog& watch
 
 class StressMessages : public BackendTest {
 protected:
-    Watchdog watchdog_{"messages"};
+    // A million messages through queues of one take half a minute on a machine with other work.
+    Watchdog watchdog_{"messages", std::chrono::seconds(240)};
 };
 SPARGIO_ON_BOTH_BACKENDS(StressMessages);
 
 TEST_P(StressMessages, AllArriveOrAreRefused) {
-    all_arrive(GetParam(), {scaled(4, 3), scaled(1'000'000, 60'000), 30s, false}, watchdog_);
+    const auto cut = sanitized ? std::optional(30'000ms) : std::nullopt;
+    all_arrive(GetParam(), {scaled(4, 3), sanitized ? 60'000 : 1'000'000, false, cut}, watchdog_);
 }
 
 TEST_P(StressMessages, AShutdownAtARandomMomentAccountsForAll) {
@@ -122,7 +125,7 @@ protected:
     void survive(EveryNth& faults) {
         const InstalledFaults installed(faults);
         faults.arm();
-        all_arrive(BackendKind::IoUring, {scaled(2, 1), scaled(200'000, 30'000), 1500ms, true}, watchdog_);
+        all_arrive(BackendKind::IoUring, {scaled(2, 1), sanitized ? 30'000 : 200'000, true, 1500ms}, watchdog_);
         end_at_random_moments(BackendKind::IoUring, scaled(50, 10), watchdog_);
         faults.disarm();
         EXPECT_GT(faults.failed(), 20U);

@@ -4,23 +4,19 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
-#include <vector>
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "kernel_abi.hpp"
 #include "spargio/spargio.hpp"
 #include "support/event.hpp"
 #include "support/process_gauges.hpp"
+#include "support/ring_descriptors.hpp"
 #include "support/stress.hpp"
 #include "support/uring_test.hpp"
 #include "support/workloads.hpp"
@@ -324,70 +320,6 @@ TEST_F(UringFaultsTest, WhatWasAskedForAndIsRefusedIsAnError) {
         EXPECT_EQ(poll.code, RuntimeError::IoUringInit);
         EXPECT_THAT(poll.what, HasSubstr("io_uring_sqpoll"));
     }
-}
-
-/// The ring descriptors of this process.
-std::vector<int> ring_descriptors() {
-    std::vector<int> rings;
-    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-        std::error_code error;
-        const auto target = std::filesystem::read_symlink(entry.path(), error);
-        if (!error && target.string().find("[io_uring]") != std::string::npos) {
-            rings.push_back(std::stoi(entry.path().filename()));
-        }
-    }
-    return rings;
-}
-
-/// While it lives the number of a ring's descriptor is that of /dev/null: bells to the ring fail in the kernel, while
-/// its own shard, which enters by a registered number, goes on.
-class OutOfReach {
-public:
-    explicit OutOfReach(int ring) noexcept : ring_(ring), saved_(fcntl(ring, F_DUPFD_CLOEXEC, 0)) {
-        const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-        dup3(null, ring_, O_CLOEXEC);
-        close(null);
-    }
-    OutOfReach(const OutOfReach&) = delete;
-    OutOfReach& operator=(const OutOfReach&) = delete;
-    ~OutOfReach() {
-        dup3(saved_, ring_, O_CLOEXEC);
-        close(saved_);
-    }
-
-private:
-    const int ring_;
-    const int saved_;
-};
-
-TEST_F(UringFaultsTest, ABellThatTheKernelRefusesIsRungAgain) {
-    Runtime runtime = builder(2).idle_spin(microseconds(0)).build();
-    const Capabilities capabilities = runtime.handle().capabilities();
-    if (!capabilities.registered_ring_fd || !capabilities.send_msg_ring) {
-        GTEST_SKIP() << "registered ring descriptors or IORING_REGISTER_SEND_MSG_RING are not available";
-    }
-    const auto rings = ring_descriptors();
-    ASSERT_EQ(rings.size(), 2U);
-    std::atomic<bool> enough{false};
-    std::thread disturber([&] {
-        Random random(stress_seed());
-        while (!enough) {
-            {
-                const OutOfReach gone(rings[random.below(2)]);
-                spin_for(microseconds(random.below(300)));
-            }
-            spin_for(microseconds(random.below(100)));
-        }
-    });
-    const unsigned rounds = scaled(3'000, 500);
-    EXPECT_EQ(runtime.handle().spawn_pinned(0, call_each_round(runtime.handle(), 1, rounds)).get(), rounds);
-    EXPECT_EQ(spawn_from_outside(runtime.handle(), 2, rounds, watchdog_), 2U * rounds);
-    EXPECT_EQ(do_some_of_everything(runtime), everything);
-    enough = true;
-    disturber.join();
-    const RuntimeStats stats = runtime.handle().stats_snapshot();
-    EXPECT_EQ(stats.late_wakes, 0U) << to_string(stats);
-    EXPECT_GE(stats.parks, rounds) << to_string(stats);
 }
 
 TEST_F(UringFaultsTest, ACompletionQueueThatOverflowsLosesNothing) {

@@ -263,6 +263,31 @@ class Commands(unittest.TestCase):
         self.assertIn("bench_fake left no whole JSON", output)
 
 
+class WrongOptions(unittest.TestCase):
+    def refused(self, *arguments):
+        output = io.StringIO()
+        with contextlib.redirect_stderr(output), self.assertRaises(SystemExit) as ended:
+            tool.main([*arguments])
+        self.assertEqual(ended.exception.code, 2)
+        return output.getvalue()
+
+    def test_an_unknown_option_shows_the_usage_of_the_script_that_was_called(self):
+        for called, script in tool.SCRIPTS.items():
+            output = self.refused(*called, "--bogus")
+            self.assertIn(f"usage: scripts/{script} [", output)
+            self.assertIn("\n  --allow-no-io-uring  where the kernel refuses io_uring", output)
+            self.assertRegex(output, f"\n{script}: error: .*--bogus\n$")
+            text = (ROOT / "scripts" / script).read_text(encoding="utf-8")
+            self.assertIn(f"bench_guardrail.py\" {' '.join(called)} \"$@\"", text, "it calls the tool so")
+
+    def test_an_option_without_sense_is_named(self):
+        for runs in ("0", "-1", "many"):
+            self.assertRegex(self.refused("guard", "ping", "--record", "--runs", runs), f"error: .*--runs: {runs} is no")
+
+    def test_called_by_itself_it_shows_its_own_usage(self):
+        self.assertIn("{guard,smoke}", self.refused("--bogus"))
+
+
 class Recorded(unittest.TestCase):
     def test_the_guardrails_of_this_repository_can_be_read(self):
         guardrails = json.loads(tool.GUARDRAILS.read_text(encoding="utf-8"))

@@ -10,12 +10,15 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <tuple>
 #include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -225,10 +228,67 @@ static_assert(CtxOfTheContract<ShardCtx>);
 static_assert(std::same_as<Awaited<decltype(yield())>, void>);
 static_assert(std::same_as<Awaited<decltype(resume_on(ShardId{0}))>, Result<void>>);
 
-// 7. Stop and time, as far as they are there.
+// 6. Messages.
+static_assert(std::is_aggregate_v<RawMsg> && std::same_as<decltype(RawMsg::tag), std::uint16_t> &&
+              std::same_as<decltype(RawMsg::val), std::uint32_t>);
+static_assert(Copies<Event> && std::is_aggregate_v<Event> && std::same_as<decltype(Event::from), ShardId> &&
+              std::same_as<decltype(Event::tag), std::uint16_t> && std::same_as<decltype(Event::val), std::uint32_t>);
+struct Message {
+    std::uint32_t value;
+    RawMsg encode() const { return {1, value}; }
+    static Message decode(RawMsg raw) { return {raw.val}; }
+};
+static_assert(RingMsg<Message> && !RingMsg<std::uint32_t> && !RingMsg<RawMsg>);
+static_assert(std::same_as<decltype(std::declval<const Event&>().as<Message>()), Message>);
+
+// The target is in RemoteShard, and the first argument of ShardCtx's sends: `Target` is empty or a shard.
+template <class S, class... Target>
+concept SendsOfTheContract = requires(const S& sender, Target... target, std::uint16_t tag, std::uint32_t val,
+                                      std::span<const RawMsg> raw, std::span<const Message> typed) {
+    { sender.send_raw(target..., tag, val) } -> std::same_as<Result<SendTicket>>;
+    { sender.send(target..., Message{1}) } -> std::same_as<Result<SendTicket>>;
+    { sender.send_raw_nowait(target..., tag, val) } -> std::same_as<Result<void>>;
+    { sender.send_nowait(target..., Message{1}) } -> std::same_as<Result<void>>;
+    { sender.send_many_raw_nowait(target..., raw) } -> std::same_as<Result<std::size_t>>;
+    { sender.send_many_nowait(target..., typed) } -> std::same_as<Result<std::size_t>>;
+    { sender.send_many_nowait(target..., std::vector<Message>()) } -> std::same_as<Result<std::size_t>>;
+    { sender.flush() } -> std::same_as<SendTicket>;
+};
+static_assert(SendsOfTheContract<RemoteShard> && SendsOfTheContract<ShardCtx, ShardId>);
+
+static_assert(Copies<SendTicket>);
+static_assert(std::same_as<Awaited<SendTicket>, Result<void>> && std::same_as<Awaited<SendTicket&>, Result<void>>);
+static_assert(std::same_as<Awaited<const SendTicket&>, Result<void>>, "more than one may wait for it");
+template <class T>
+concept TicketOfTheContract = requires(const T& ticket) {
+    { ticket.get() } -> std::same_as<Result<void>>;
+    { ticket.wait_for(milliseconds(1)) } -> std::same_as<bool>;
+};
+static_assert(TicketOfTheContract<SendTicket>);
+
+static_assert(std::same_as<Awaited<decltype(std::declval<ShardCtx&>().next_event())>, Event>);
+static_assert(std::same_as<Awaited<decltype(std::declval<ShardCtx&>().next_events(std::span<Event>()))>, std::size_t>);
+static_assert(std::same_as<decltype(std::declval<ShardCtx&>().try_next_event()), std::optional<Event>>);
+
+// 7. Stop, time, structure.
 static_assert(std::same_as<Awaited<decltype(this_task::stop_token())>, std::stop_token>);
 static_assert(std::same_as<Awaited<decltype(sleep_for(milliseconds(1)))>, Result<void>>);
 static_assert(std::same_as<Awaited<decltype(sleep_until(steady_clock::time_point()))>, Result<void>>);
+static_assert(std::same_as<Awaited<decltype(timeout(milliseconds(1), task_of_int()))>, Result<int>>);
+using BothOfTwo = Awaited<decltype(when_all(task_of_int(), std::declval<Task<>>()))>;
+static_assert(std::same_as<BothOfTwo, std::tuple<int, std::monostate>>);
+static_assert(std::same_as<Awaited<decltype(when_all(std::vector<Task<int>>()))>, std::vector<int>>);
+using EitherOfTwo = Awaited<decltype(when_any(task_of_int(), std::declval<Task<>>()))>;
+static_assert(std::same_as<EitherOfTwo, WhenAny<int, std::monostate>>);
+static_assert(std::same_as<decltype(EitherOfTwo::index), std::size_t> &&
+              std::same_as<decltype(EitherOfTwo::value), std::variant<int, std::monostate>>);
+template <class G>
+concept GroupOfTheContract = requires(G& group) {
+    group.spawn(TaskPlacement::stealable(), task_of_int());
+    { group.request_stop() } -> std::same_as<void>;
+};
+static_assert(GroupOfTheContract<TaskGroup>);
+static_assert(std::same_as<Awaited<decltype(std::declval<TaskGroup&>().join())>, void>);
 
 // 10. Statistics.
 static_assert(Copies<RuntimeStats> && std::is_aggregate_v<RuntimeStats> && Copies<Capabilities>);
