@@ -24,13 +24,14 @@ public:
     virtual void poll() noexcept = 0;
     /// A look that costs no system call: would poll() find something?
     [[nodiscard]] virtual bool has_completions() const noexcept = 0;
-    /// Blocks until a bell, a completion or the deadline. The shard's park state is Parked. May return for no reason.
+    /// Blocks until a bell, a completion or the deadline. Between prepare() and resume() of the park state. May return
+    /// for no reason.
     virtual void wait(clock::time_point deadline) noexcept = 0;
     /// Rings the bell of another shard of the same runtime, at once. The caller took the duty from ParkState::notify().
     virtual void ring(Shard& target) noexcept = 0;
     /// Rings this shard's bell from a thread that is not a shard of its runtime. The same duty.
     virtual void wake_from_outside() noexcept = 0;
-    /// While the shard is marked as parked: the bell of this sleep has come.
+    /// Between prepare() and resume() of the park state: the bell of this sleep has come.
     [[nodiscard]] virtual bool bell_heard() const noexcept = 0;
     /// The shard woke up and found that somebody had taken the duty: one bell is owed to it.
     virtual void expect_bell() noexcept = 0;

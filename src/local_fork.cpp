@@ -58,6 +58,16 @@ void settle_deadline(LocalFork& fork, TaskHeader*, Shard& here) noexcept {
     }
 }
 
+void stop_at_deadline(TimedFork& timed, Shard& here) noexcept {
+    // The stop may call back into code that takes its time, before what has counted on being next.
+    if (here.stealable_waiting() != 0) {
+        wake_one_for_stealing(*here.core, &here);
+    }
+    here.counters.timers_fired.add();
+    timed.fired = true;
+    request_task_stop(timed.children[0]);
+}
+
 /// Alarm::FireFn: the child has not ended. If a stop has reached it before, the deadline changes nothing.
 bool fire_deadline(Alarm& alarm, Shard& here) noexcept {
     auto& timed = static_cast<TimedFork&>(alarm);
@@ -68,21 +78,29 @@ bool fire_deadline(Alarm& alarm, Shard& here) noexcept {
     if (!child->begun) {
         return false;  // It gets its first step.
     }
-    // No wait that a stop would end: what it waited for has come, and it stands in the queue. It gets that step: a
-    // result that was there before the deadline wins. (Who yields stands there too, so not for ever.)
-    if (child->stop.armed() == nullptr) {
-        if (timed.turns == 0) {
-            // It may still be in the inbox; timers are looked at twice where a shard found nothing in its queues.
-            timed.turns = 4 + here.ready.size() / (Shard::items_per_turn / 2);
-        }
-        if (--timed.turns != 0) {
-            return false;
-        }
+    if (child->stop.armed() != nullptr) {
+        stop_at_deadline(timed, here);
+        return true;
     }
-    here.counters.timers_fired.add();
-    timed.fired = true;
-    request_task_stop(child);
+    // It is in no wait of its own that a stop would end: as a rule what it waited for has come, and it stands in the
+    // queue, or in the inbox. It gets that step: a result that was there before the deadline wins. So the deadline
+    // stands in the queue, too, behind it.
+    here.inbox.take_all(here.ready);
+    here.ready.push_back(&timed);
+    --timed.ended_here;  // One end more is awaited: that of the place in the queue.
     return true;
+}
+
+/// WorkItem::RunFn of a deadline that has let its child go first.
+void run_deadline(WorkItem* item, Shard* here) noexcept {
+    auto& timed = static_cast<TimedFork&>(*item);
+    if (++timed.ended_here == timed.children.count) {
+        if (TaskHeader* parent = parent_to_go_on(timed)) {
+            schedule_here(parent, *here);
+        }
+    } else if (!timed.children[0]->stop.stop_requested() && !here->runtime().closing()) {
+        stop_at_deadline(timed, *here);
+    }
 }
 
 }  // namespace
@@ -120,7 +138,14 @@ void settle_at_end(LocalFork& fork, TaskHeader* child, Shard&) noexcept {
 }
 
 TimedFork::TimedFork(ForkedChildren child, std::chrono::nanoseconds span) noexcept
-    : LocalFork(child, &settle_deadline), Alarm(clock::time_point::max(), &fire_deadline), limit(span) {}
+    : LocalFork(child, &settle_deadline),
+      Alarm(clock::time_point::max(), &fire_deadline),
+      WorkItem(&run_deadline),
+      limit(span) {}
+
+bool is_deadline(const WorkItem* item) noexcept {
+    return item->run == &run_deadline;
+}
 
 void fork_with_deadline(TimedFork& fork, TaskHeader* root) noexcept {
     const auto now = timer_now();

@@ -100,7 +100,7 @@ public:
     static constexpr std::size_t events_per_step = 256;
     // Then completions, timers and what other threads have brought have their turn.
     static constexpr unsigned items_per_turn = 64;
-    // Of these: before what this shard has made and woken itself, what has waited longest.
+    // Of these one in so many is what has waited longest.
     static constexpr unsigned other_end_every = 8;
 
     /// From the thread's start until its tasks are gone; the driver exists.
@@ -119,8 +119,9 @@ public:
     /// Stealable tasks that wait here. Any thread.
     [[nodiscard]] std::size_t stealable_waiting() const noexcept { return stealable.size() + deque.size(); }
 
-    /// Whether the stealable item that this shard has just put into `stealable` is alone. Then it is taken next,
-    /// whatever arrives meanwhile, and no other shard need be woken for it. (tests/models/steal.pml, ALONE)
+    /// Whether the stealable item in `stealable` has no other item beside it. If so it is the next that this shard
+    /// takes from now on, whatever arrives meanwhile, and no other shard need be woken for it. (tests/models/steal.pml,
+    /// ALONE)
     [[nodiscard]] bool takes_next_if_alone() noexcept {
         alone_ = ready.empty() && stolen_ == nullptr && stealable.size() <= 1 && deque.size() == 0 &&
                  core->overflow.size() == 0;

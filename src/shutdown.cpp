@@ -14,6 +14,7 @@
 #include "spargio/detail/fork.hpp"
 #include "spargio/detail/group.hpp"
 #include "spargio/detail/join.hpp"
+#include "spargio/detail/local_fork.hpp"
 #include "spargio/detail/sleep_wait.hpp"
 
 namespace spargio::detail {
@@ -246,7 +247,7 @@ void Shard::end_waits() noexcept {
     for (;;) {
         inbox.take_all(ready);
         while (WorkItem* item = ready.pop_front()) {
-            if (is_wait_message(item) || is_operation_message(item)) {
+            if (is_wait_message(item) || is_operation_message(item) || is_deadline(item)) {
                 item->run(item, this);
             } else {
                 tasks.push_back(item);

@@ -23,7 +23,11 @@ std::size_t room_for_read(int fd, std::uint64_t offset, std::size_t length) noex
         if (S_ISBLK(status.stx_mode)) {
             return most;  // Its size is not in there.
         }
-        const std::uint64_t from = offset == Transfer::current_position ? 0 : offset;
+        std::uint64_t from = offset;
+        if (offset == Transfer::current_position) {
+            const auto position = lseek(fd, 0, SEEK_CUR);
+            from = position > 0 ? static_cast<std::uint64_t>(position) : 0;
+        }
         if (S_ISREG(status.stx_mode) && status.stx_size > from) {
             left = status.stx_size - from;
         }

@@ -150,7 +150,7 @@ void UringOperations::on_completion(const io_uring_cqe& cqe) noexcept {
             return;
         }
         operation.result = -ECANCELED;
-    } else if (operation.stopped && result == -EINTR) {
+    } else if ((operation.stopped || ending_) && result == -EINTR) {
         operation.result = -ECANCELED;  // How a worker of the kernel's says that it was cancelled.
     }
     end_operation(operation, shard_);

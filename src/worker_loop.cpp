@@ -19,7 +19,8 @@ constexpr unsigned kStealableEvery = 2;
 // What is oldest in the deque waits for what is made on top of it, for ever if nobody steals and that never ends.
 // Rarely, since the oldest is the largest part of a tree, and each one begun early makes the tree wider.
 constexpr auto kOldestEvery = std::chrono::milliseconds(2);
-// Steps are long where a turn of them takes that time: then a look at the clock costs nothing beside a few of them.
+// Steps are taken for long where there is that much time between two turns' looks: then a look at the clock costs
+// nothing beside a few of them. (After a sleep, too: four looks in one turn.)
 constexpr auto kLongTurn = std::chrono::milliseconds(1);
 // Of pushes that were ordered by a locked instruction, some 3 ns each, and as much at its pop: then a look at the clock
 // is worth it.

@@ -69,9 +69,10 @@ auto async_call_with_timeout(const boundary::Client<Req, Rep>& client, std::type
 /// to stop; the handler waits for its end. Allocates one frame more than a spawn.
 ///
 /// The task's own exception goes to the handler, or, if that is destroyed uncalled, to the runtime's
-/// on_unhandled_exception, as when a JoinHandle is dropped: on the task's shard, or on the thread that destroys the
-/// handler which was posted already. A handler has it when it is called, and may ignore it: asio::detached does, as it
-/// does with co_spawn's.
+/// on_unhandled_exception, as when a JoinHandle is dropped: on the task's shard, on the thread that destroys the
+/// handler which was posted already, or on the initiating one. Not the effect of the stop that the end of the context
+/// has asked for, a std::system_error with operation_canceled. A handler has it when it is called, and may ignore it:
+/// asio::detached does, as it does with co_spawn's.
 template <Spawnable F, class Token>
 auto async_spawn(const RuntimeHandle& handle, TaskPlacement placement, F&& spawnable, Token&& token) {
     using T = SpawnValue<F>;

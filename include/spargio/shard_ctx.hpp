@@ -126,7 +126,8 @@ public:
     /// take turns. The caller resumes on this shard if it is pinned. Does not suspend while there are messages, but for
     /// once in 256, so that others can run. A stop throws std::system_error(std::errc::operation_canceled), and takes
     /// no message with it, also if it comes when the task has been given one and has not gone on yet: that one goes to
-    /// the next task. (Not from a stealable task that has moved: it gets the message.) Awaited on another shard:
+    /// the next task, behind what others have taken in between. (Not from a stealable task that has moved, nor where
+    /// there is no memory to keep it: the task gets the message.) Awaited on another shard:
     /// std::logic_error.
     [[nodiscard("co_await it")]] detail::EventAwaiter next_event() const;
 

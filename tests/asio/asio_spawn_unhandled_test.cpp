@@ -104,6 +104,26 @@ TEST_P(AsioSpawnUnhandled, ThrownAfterTheContextIsGoneIsReportedOnTheTasksShard)
     EXPECT_EQ(calls[0].shard, 1);
 }
 
+// Else no program with the default hook, which ends it, could destroy a context.
+TEST_P(AsioSpawnUnhandled, TheEffectOfTheStopThatTheContextsEndAsksForIsNot) {
+    auto one = hooked(1);
+    Event began;
+    {
+        asio::io_context io;
+        async_spawn(
+            one.handle(), TaskPlacement::pinned(0),
+            [&began]() -> Task<> {
+                began.set();
+                static_cast<void>(co_await ShardCtx::current()->next_event());
+            },
+            asio::bind_executor(io, uncalled));
+        began.wait();
+    }
+    finish_step(one.handle(), 0);
+    finish_step(one.handle(), 0);
+    EXPECT_TRUE(hook_calls().empty());
+}
+
 TEST_P(AsioSpawnUnhandled, PostedToAContextThatGoesIsReportedByWhoDestroysIt) {
     auto one = hooked(1);
     asio::cancellation_signal signal;  // What stands in its slot outlives the operation.

@@ -269,8 +269,8 @@ turn:
     // Shard::next_item(). A stolen item before anything else: nobody else can see it any more.
     if
 #ifdef ALONE
-    // schedule_here() wakes nobody for an item that is alone: this shard takes it next. Nothing else may come before it but
-    // what a shard that parks would find first: an item of the overflow queue, or of the FIFO queue.
+    // schedule_here() wakes nobody for an item that is alone: this shard takes it next, whatever arrives meanwhile. (In the
+    // model an item of the overflow or the FIFO queue may still come before it, which a shard that parks would find first.)
     :: d_step {
             OWN_ARRIVALS(me) ->
             arrived = false;

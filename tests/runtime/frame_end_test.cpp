@@ -211,12 +211,12 @@ TEST_P(FrameEnd, AKeptHandleKeepsTheResultOnly) {
     auto child = one.handle().spawn_pinned(0, [shared, capture = Tracker(log, "capture")]() -> Task<std::string> {
         const auto copy = shared;
         co_await yield();
-        co_return std::string(1000, 'x');
+        co_return std::string(1000, 'x').append("y");  // (Of a string by itself GCC 12 says that it is out of bounds.)
     });
     ASSERT_TRUE(child.wait_for(std::chrono::seconds(60)));
     EXPECT_EQ(shared.use_count(), 1);
     EXPECT_EQ(log.size(), 1U);
-    EXPECT_EQ(child.get().size(), 1000U);
+    EXPECT_EQ(child.get().size(), 1001U);
 }
 
 // Destructors are user code that may call the runtime.

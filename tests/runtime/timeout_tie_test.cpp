@@ -4,9 +4,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <stop_token>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <unistd.h>
@@ -59,6 +61,85 @@ TEST_P(TimeoutTie, TheTaskWinsIfItsSleepWasOverBefore) {
         for (auto& other : others) {
             other.get();
         }
+    }
+}
+
+// Its wake is behind others in the inbox, where the shard has not looked yet.
+TEST_P(TimeoutTie, TheTaskWinsIfWhatItJoinsHadEnded) {
+    VirtualClock clock;
+    auto two = runtime(2);
+    const auto handle = two.handle();
+    for (const int before : {0, 100, 1'000}) {
+        Event go;
+        auto joined = handle.spawn_pinned(1, [&] {
+            go.wait();
+            return 7;
+        });
+        auto joiner = handle.spawn_pinned(0, [&]() -> Task<Result<int>> {
+            co_return co_await timeout(milliseconds(5), [](JoinHandle<int> other) -> Task<int> {
+                co_return co_await std::move(other);
+            }(std::move(joined)));
+        });
+        finish_step(handle, 0);
+        std::vector<JoinHandle<void>> others;
+        StalledShard stalled(handle, 0);
+        for (int i = 0; i < before; ++i) {
+            others.push_back(handle.spawn_pinned(0, [] {}));
+        }
+        go.set();
+        finish_step(handle, 1);
+        clock.set(clock.now() + milliseconds(10));
+        stalled.release();
+        EXPECT_EQ(joiner.get(), Result<int>(7)) << before;
+        for (auto& other : others) {
+            other.get();
+        }
+    }
+}
+
+TEST_P(TimeoutTie, AShutdownFindsADeadlineThatStandsInTheQueue) {
+    for (int round = 0; round < 50; ++round) {
+        VirtualClock clock;
+        auto one = runtime(1);
+        const auto handle = one.handle();
+        const auto shared = std::make_shared<int>(1);
+        // Ready at the deadline, and again after it.
+        auto task = handle.spawn_pinned(0, [shared]() -> Task<> {
+            static_cast<void>(co_await timeout(milliseconds(5), [](std::shared_ptr<int>) -> Task<> {
+                static_cast<void>(co_await sleep_for(milliseconds(4)));
+                for (;;) {
+                    co_await yield();
+                }
+            }(shared)));
+        });
+        finish_step(handle, 0);
+        StalledShard stalled(handle, 0);
+        clock.set(clock.now() + milliseconds(10));
+        std::thread stopper([&one] { one.shutdown(); });
+        if (round % 2 == 0) {
+            while (handle.spawn_pinned(0, [] {}).spawn_error() != RuntimeError::Closed) {
+                std::this_thread::yield();
+            }
+        }
+        stalled.release();
+        stopper.join();
+        EXPECT_EQ(shared.use_count(), 1);
+    }
+}
+
+// A look at each of them in each turn would take 10 s.
+TEST_P(TimeoutTie, ManyTakeTheTimeOfOneRound) {
+    VirtualClock clock;
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    std::vector<JoinHandle<Result<int>>> tasks;
+    for (unsigned i = 0; i < scaled(50'000, 2'000); ++i) {
+        tasks.push_back(handle.spawn_pinned(0, seven_after_within(milliseconds(5), milliseconds(6))));
+    }
+    finish_step(handle, 0);
+    clock.advance(handle, milliseconds(10));
+    for (auto& task : tasks) {
+        EXPECT_EQ(task.get(), Result<int>(7));
     }
 }
 

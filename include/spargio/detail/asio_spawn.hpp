@@ -14,8 +14,10 @@
 #include "spargio/detail/asio_library.hpp"
 #include "spargio/detail/asio_pending.hpp"
 #include "spargio/detail/asio_wait.hpp"
+#include "spargio/detail/atomic.hpp"
 #include "spargio/detail/core_ref.hpp"
 #include "spargio/detail/join.hpp"
+#include "spargio/detail/local_fork.hpp"
 #include "spargio/detail/task_header.hpp"
 #include "spargio/error.hpp"
 #include "spargio/join_handle.hpp"
@@ -64,7 +66,8 @@ public:
     }
 
     void drop_result() noexcept override {
-        if (exception_) {
+        value_.reset();
+        if (exception_ && !(stopped_.load(std::memory_order_relaxed) && is_operation_canceled(exception_))) {
             const CoreRef runtime = runtime_;
             report_untaken(*runtime, give_exception());
         }
@@ -74,6 +77,7 @@ private:
     bool enter() noexcept override { return true; }
     /// A stop is a request: the end comes by itself.
     bool take_back() noexcept override {
+        stopped_.store(true, std::memory_order_relaxed);
         task_.request_stop();
         return false;
     }
@@ -83,6 +87,9 @@ private:
     }
 
     JoinHandle<> task_;
+    // Writer: who asks for the stop, before. Reader: who drops the result, which a stop has ordered if it is its
+    // effect.
+    atomic<bool> stopped_{false};
     std::exception_ptr exception_;  // The task's: with its runtime, which has the hook.
     CoreRef runtime_;
     std::optional<Value> value_;

@@ -55,14 +55,17 @@ private:
     LocalFork fork_;
 };
 
-/// One child and a deadline, after which the child is stopped.
-struct TimedFork : LocalFork, Alarm {
+/// One child and a deadline, after which the child is stopped. If the child is ready to go on when the deadline comes,
+/// this stands in the shard's queue behind it (hence a WorkItem), and the fork lasts until it is there no more.
+struct TimedFork : LocalFork, Alarm, WorkItem {
     TimedFork(ForkedChildren child, std::chrono::nanoseconds span) noexcept;
 
     const std::chrono::nanoseconds limit;
-    bool fired = false;     // The deadline came first: before the child's end, and before any other stop of it.
-    std::size_t turns = 0;  // For which it has still to wait, since the child is about to run; 0 before it does.
+    bool fired = false;  // The deadline came first: before the child's end, and before any other stop of it.
 };
+
+/// A TimedFork in a queue.
+[[nodiscard]] bool is_deadline(const WorkItem* item) noexcept;
 
 /// fork_here(), and the deadline.
 void fork_with_deadline(TimedFork& fork, TaskHeader* root) noexcept;

@@ -83,7 +83,7 @@ public:
         return (word().exchange(kStopped, std::memory_order_acq_rel) & kHandedOver) != 0;
     }
 
-    /// Shutdown, on the task's shard: the wait that is armed and that nobody has reached for; else null.
+    /// On the task's shard, while it does not run: the wait that is armed and that nobody has reached for; else null.
     [[nodiscard]] Wait* armed() noexcept {
         const auto seen = word().load(std::memory_order_acquire);
         return (seen & (kStopped | kHandedOver)) == 0 ? reinterpret_cast<Wait*>(seen & kPointer) : nullptr;
