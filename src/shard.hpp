@@ -139,12 +139,7 @@ public:
     /// At the end of an item: the next of the turn, if run_items() would take it out of the deque; all that lies there
     /// are tasks. Else null.
     [[nodiscard]] TaskHeader* next_of_turn() noexcept {
-        if (!ready.empty() || !inbox.empty() || stopping.load(std::memory_order_relaxed)) {
-            return nullptr;
-        }
-        static_assert(items_per_turn % other_end_every == 0);
-        if ((turn_ + 1) % other_end_every == 0 && (stealable.size() != 0 || core->overflow.size() != 0 ||
-                                                   looks_at_oldest(turn_ + 1) || turn_ + 1 == items_per_turn)) {
+        if (!ready.empty() || turn_ + 1 == chain_end_ || !inbox.empty() || stopping.load(std::memory_order_relaxed)) {
             return nullptr;
         }
         WorkItem* item = deque.pop();
@@ -211,8 +206,9 @@ private:
 
     WorkItem* stolen_ = nullptr;  // Runs next; between a steal and the next turn only.
     std::uint64_t turns_ = 0;
-    unsigned turn_ = 0;                 // The item of the turn that runs: from 0 to before items_per_turn.
-    bool alone_ = false;                // See takes_next_if_alone().
+    unsigned turn_ = 0;       // The item of the turn that runs: from 0 to before items_per_turn.
+    unsigned chain_end_ = 0;  // The item that is not taken out of the deque without a look at the other queues.
+    bool alone_ = false;      // See takes_next_if_alone().
     clock::time_point oldest_since_{};  // Since when the deque's oldest may have waited; nothing if it was empty.
     clock::time_point turn_looked_at_{};
     bool long_steps_ = false;          // Between the last two such looks.

@@ -136,6 +136,10 @@ void Shard::run_items() noexcept {
             return;
         }
         const auto first = turn_;
+        // Where steps are short so is the rest of a turn of them.
+        static_assert(items_per_turn % other_end_every == 0);
+        const auto next_look = (turn_ / other_end_every + 1) * other_end_every;
+        chain_end_ = long_steps_ || next_look == other_end_every ? next_look : items_per_turn;
         item->run(item, this);  // And perhaps some of the next: next_of_turn().
         // Where steps are long, what comes from outside should not wait for a whole turn of them.
         if ((turn_ + 1) / kStealableEvery != first / kStealableEvery && !inbox.empty()) {
