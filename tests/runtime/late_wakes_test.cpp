@@ -13,12 +13,12 @@
 namespace spargio::test {
 namespace {
 
-class LateWakes : public UringTest {
+class UringLateWakes : public UringTest {
 protected:
     Watchdog watchdog_{"late wakes"};
 };
 
-TEST_F(LateWakes, CountABellThatWasRungAndNeverHeard) {
+TEST_F(UringLateWakes, CountABellThatWasRungAndNeverHeard) {
     Runtime runtime = builder(1).idle_spin(std::chrono::microseconds(0)).build();
     const auto handle = runtime.handle();
     const Capabilities capabilities = handle.capabilities();

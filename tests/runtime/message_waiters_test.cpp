@@ -22,6 +22,9 @@ protected:
 };
 SPARGIO_ON_BOTH_BACKENDS(MessageWaiters);
 
+Task<std::uint32_t> next_value() {
+    co_return (co_await ShardCtx::current()->next_event()).val;
+}
 Task<std::error_code> error_of_wait() {
     try {
         static_cast<void>(co_await ShardCtx::current()->next_event());
@@ -150,10 +153,9 @@ TEST_P(MessageWaiters, OneThatIsStoppedTakesNoMessageWithIt) {
 TEST_P(MessageWaiters, AMessageThatComesAfterAStopIsForTheNext) {
     auto one = runtime(1);
     const RemoteShard target = *one.handle().remote(0);
-    const auto wait = []() -> Task<std::uint32_t> { co_return (co_await ShardCtx::current()->next_event()).val; };
-    auto first = one.handle().spawn_pinned(0, wait());
+    auto first = one.handle().spawn_pinned(0, next_value());
     finish_step(one.handle(), 0);
-    auto second = one.handle().spawn_pinned(0, wait());
+    auto second = one.handle().spawn_pinned(0, next_value());
     finish_step(one.handle(), 0);
     StalledShard stalled(one.handle(), 0);
     first.request_stop();
@@ -189,9 +191,8 @@ TEST_P(MessageWaiters, AMessageThatComesAfterADeadlineIsNotLost) {
     auto one = runtime(1);
     const auto handle = one.handle();
     const RemoteShard target = *handle.remote(0);
-    const auto wait = []() -> Task<std::uint32_t> { co_return (co_await ShardCtx::current()->next_event()).val; };
     auto task = handle.spawn_pinned(0, [&]() -> Task<> {
-        const auto limited = co_await timeout(std::chrono::milliseconds(1), wait());
+        const auto limited = co_await timeout(std::chrono::milliseconds(1), next_value());
         EXPECT_EQ(limited.error(), std::errc::timed_out);
         EXPECT_TRUE(ShardCtx::current()->try_next_event().has_value());
     });
@@ -221,28 +222,31 @@ TEST_P(MessageWaiters, OneThatIsStoppedBeforeLeavesTheMessageForOthers) {
     task.get();
 }
 
-// It was given the message, and a stop came before it went on: from the task that won, or a plain one.
+// It was given the message, and stopped by the one that won before it went on.
 TEST_P(MessageWaiters, AMessageThatWasGivenToALoserOfWhenAnyIsForTheNext) {
     VirtualClock clock;
     auto one = runtime(1);
     const auto handle = one.handle();
     const RemoteShard target = *handle.remote(0);
-    const auto wait = []() -> Task<std::uint32_t> { co_return (co_await ShardCtx::current()->next_event()).val; };
     auto task = handle.spawn_pinned(0, [&]() -> Task<> {
         const auto sleep = []() -> Task<> { static_cast<void>(co_await sleep_for(std::chrono::milliseconds(1))); };
-        const auto first = co_await when_any(wait(), sleep());
+        const auto first = co_await when_any(next_value(), sleep());
         EXPECT_EQ(first.index, 1U);
-        EXPECT_EQ(co_await wait(), 7U);
-        EXPECT_EQ(co_await wait(), 8U) << "what came back was not before the others";
+        EXPECT_EQ(co_await next_value(), 7U);
+        EXPECT_EQ(co_await next_value(), 8U) << "what came back was not before the others";
     });
     finish_step(handle, 0);
-    StalledShard stalled(handle, 0);
-    clock.set(clock.now() + std::chrono::milliseconds(2));
-    auto sender = handle.spawn_pinned(0, [&] {  // Runs before the sleep is seen to be over, or after it.
+    Event inside;
+    Event go_on;
+    auto sender = handle.spawn_pinned(0, [&] {  // The sleep is over when this step sends.
+        inside.set();
+        go_on.wait();
         EXPECT_TRUE(target.send_raw_nowait(1, 7).has_value());
         EXPECT_TRUE(target.send_raw_nowait(1, 8).has_value());
     });
-    stalled.release();
+    inside.wait();
+    clock.set(clock.now() + std::chrono::milliseconds(2));
+    go_on.set();
     task.get();
     sender.get();
 }
@@ -251,12 +255,11 @@ TEST_P(MessageWaiters, TwoInOneWhenAnyTakeOneMessage) {
     auto one = runtime(1);
     const auto handle = one.handle();
     const RemoteShard target = *handle.remote(0);
-    const auto wait = []() -> Task<std::uint32_t> { co_return (co_await ShardCtx::current()->next_event()).val; };
     auto task = handle.spawn_pinned(0, [&]() -> Task<> {
-        const auto first = co_await when_any(wait(), wait());
+        const auto first = co_await when_any(next_value(), next_value());
         EXPECT_EQ(first.index, 0U);
         EXPECT_EQ(std::get<0>(first.value), 1U);
-        EXPECT_EQ(co_await wait(), 2U);
+        EXPECT_EQ(co_await next_value(), 2U);
     });
     finish_step(handle, 0);
     handle
@@ -269,31 +272,32 @@ TEST_P(MessageWaiters, TwoInOneWhenAnyTakeOneMessage) {
     task.get();
 }
 
+// Both were given theirs in one look; the first one stops the second before it goes on.
 TEST_P(MessageWaiters, AMessageThatWasGivenToAStoppedTaskIsForTheNext) {
     auto one = runtime(1);
     const auto handle = one.handle();
     const RemoteShard target = *handle.remote(0);
-    const auto wait = []() -> Task<std::uint32_t> { co_return (co_await ShardCtx::current()->next_event()).val; };
-    for (std::uint32_t round = 0; round < 20; ++round) {
-        auto first = handle.spawn_pinned(0, wait());
-        finish_step(handle, 0);
-        // Before the first one's second step, after the message was given to it.
-        auto stopper = handle.spawn_pinned(0, [&]() -> Task<> {
-            EXPECT_TRUE(target.send_raw_nowait(1, round).has_value());
-            for (int turn = 0; turn < 2; ++turn) {
-                co_await yield();
-            }
-            first.request_stop();
-        });
-        stopper.get();
-        std::uint32_t got = 0;
-        try {
-            got = first.get();
-        } catch (const std::system_error&) {
-            got = handle.spawn_pinned(0, wait()).get();
-        }
-        EXPECT_EQ(got, round);
-    }
+    JoinHandle<std::error_code> second;
+    auto first = handle.spawn_pinned(0, [&]() -> Task<std::uint32_t> {
+        const auto value = co_await next_value();
+        second.request_stop();
+        co_return value;
+    });
+    finish_step(handle, 0);
+    second = handle.spawn_pinned(0, error_of_wait());
+    finish_step(handle, 0);
+    auto third = handle.spawn_pinned(0, next_value());
+    finish_step(handle, 0);
+    handle
+        .spawn_pinned(0,
+                      [&] {
+                          EXPECT_TRUE(target.send_raw_nowait(1, 1).has_value());
+                          EXPECT_TRUE(target.send_raw_nowait(1, 2).has_value());
+                      })
+        .get();
+    EXPECT_EQ(first.get(), 1U);
+    EXPECT_EQ(second.get(), std::errc::operation_canceled);
+    EXPECT_EQ(third.get(), 2U);
 }
 
 }  // namespace

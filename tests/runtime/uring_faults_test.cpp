@@ -16,6 +16,7 @@
 #include "spargio/spargio.hpp"
 #include "support/event.hpp"
 #include "support/process_gauges.hpp"
+#include "support/receive_asleep.hpp"
 #include "support/ring_descriptors.hpp"
 #include "support/stress.hpp"
 #include "support/uring_test.hpp"
@@ -248,15 +249,8 @@ TEST_F(UringFaultsTest, AFlushWhoseBellIsNotTakenInTimeRingsFromOutsideAndEnds) 
     const auto handle = runtime.handle();
     const NoLateWakes all_woken(handle);
     for (int round = 0; round < 20; ++round) {
-        const auto parks = handle.stats_snapshot().parks;
         Event arrived;
-        auto receiver = handle.spawn_pinned(1, [&]() -> Task<> {
-            static_cast<void>(co_await ShardCtx::current()->next_event());
-            arrived.set();
-        });
-        while (handle.stats_snapshot().parks == parks) {
-            std::this_thread::yield();
-        }
+        auto receiver = receive_asleep(handle, 1, arrived);
         handle
             .spawn_pinned(0,
                           [&] {

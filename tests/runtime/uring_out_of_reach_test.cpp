@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "support/event.hpp"
+#include "support/receive_asleep.hpp"
 #include "support/ring_descriptors.hpp"
 #include "support/stress.hpp"
 #include "support/uring_test.hpp"
@@ -67,15 +68,8 @@ TEST_F(UringOutOfReach, AFlushWhoseBellASubmissionThreadCannotRingRingsItFromOut
     const auto rings = ring_descriptors();
     ASSERT_EQ(rings.size(), 2U);
     for (int round = 0; round < 20; ++round) {
-        const auto parks = handle.stats_snapshot().parks;
         Event arrived;
-        auto receiver = handle.spawn_pinned(1, [&]() -> Task<> {
-            static_cast<void>(co_await ShardCtx::current()->next_event());
-            arrived.set();
-        });
-        while (handle.stats_snapshot().parks == parks) {
-            std::this_thread::yield();
-        }
+        auto receiver = receive_asleep(handle, 1, arrived);
         const auto send = [&] {
             const OutOfReach target(rings[0]);
             const OutOfReach other(rings[1]);

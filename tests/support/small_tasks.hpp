@@ -2,9 +2,12 @@
 // Small tasks that the tests of joins, forks and structure put together.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -34,6 +37,20 @@ inline constexpr auto never = std::chrono::hours(1000);
     asleep.arrive();
     const auto slept = co_await sleep_for(never);
     co_return !slept && slept.error() == std::errc::operation_canceled ? 1 : 0;
+}
+
+/// Counts those that a stop has ended.
+[[nodiscard]] inline Task<> sleeper(Latch& asleep, std::atomic<int>& stopped) {
+    asleep.arrive();
+    const auto slept = co_await sleep_for(never);
+    if (!slept && slept.error() == std::errc::operation_canceled) {
+        ++stopped;
+    }
+}
+
+[[nodiscard]] inline Task<> throws_after_a_yield(std::string text) {
+    co_await yield();
+    throw std::runtime_error(text);
 }
 
 /// A value that can only be moved, after another turn of its shard.
