@@ -179,6 +179,7 @@ struct Thrower {
 };
 
 TEST_P(BoundaryPayload, AMoveThatThrowsLosesNothingElse) {
+    VirtualClock clock;
     auto one = runtime(1);
     auto [client, server] = channel<Thrower, Thrower>(4);
     std::uint64_t arrived = 0;
@@ -194,10 +195,12 @@ TEST_P(BoundaryPayload, AMoveThatThrowsLosesNothingElse) {
     };
     try_all([&client = client](int moves) { static_cast<void>(client.try_call(Thrower(moves))); });
     try_all([&, &client = client](int moves) {
-        one.block_on([&client, moves]() -> Task<> {
+        auto calling = one.handle().spawn_pinned(0, [&client, moves]() -> Task<> {
             auto operation = client.call_with_timeout(Thrower(moves), std::chrono::milliseconds(1));
             static_cast<void>(co_await operation);
         });
+        clock.advance_until_done(one.handle(), calling, std::chrono::milliseconds(1));
+        calling.get();
     });
     EXPECT_EQ(Thrower::live, 0);
     EXPECT_EQ(client.stats().depth, 0U);

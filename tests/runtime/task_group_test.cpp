@@ -19,6 +19,7 @@
 #include "support/small_tasks.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
+#include "support/virtual_clock.hpp"
 
 namespace spargio::test {
 namespace {
@@ -235,6 +236,7 @@ TEST_P(Group, KeepsNothingOfEndedChildren) {
 }
 
 TEST_P(Group, JoinCanBeGivenATimeLimit) {
+    VirtualClock clock;
     auto two = runtime(2);
     std::atomic<int> stopped{0};
     auto task = two.handle().spawn_stealable([&]() -> Task<std::error_code> {
@@ -245,6 +247,9 @@ TEST_P(Group, JoinCanBeGivenATimeLimit) {
         const auto joined = co_await timeout(std::chrono::milliseconds(1), group.join());
         co_return joined.error();
     });
+    VirtualClock::settle(two.handle());
+    EXPECT_FALSE(task.done());
+    clock.advance_until_done(two.handle(), task, std::chrono::milliseconds(1));
     EXPECT_EQ(task.get(), std::errc::timed_out);
     EXPECT_EQ(stopped, 2);
 }

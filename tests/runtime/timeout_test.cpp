@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// timeout: a value that is there wins, all else after the deadline's stop is timed_out.
+// timeout: a value that is there wins, all else after the deadline's stop is timed_out. On the virtual clock.
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -17,19 +17,34 @@
 #include "support/sends_when_stopped.hpp"
 #include "support/shutdown_checks.hpp"
 #include "support/small_tasks.hpp"
+#include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
+#include "support/virtual_clock.hpp"
 
 namespace spargio::test {
 namespace {
 
+constexpr auto soon = std::chrono::microseconds(300);
+
 class Timeout : public BackendTest {
 protected:
+    /// What the task gives, which has not ended before `soon` has passed.
+    template <class T>
+    T after_soon(Runtime& runtime, Task<T> task) {
+        const auto handle = runtime.handle();
+        auto spawned = handle.spawn_pinned(0, std::move(task));
+        finish_step(handle, 0);
+        clock_.advance(handle, soon - std::chrono::nanoseconds(1));
+        EXPECT_FALSE(spawned.done()) << "too early";
+        clock_.advance(handle, std::chrono::nanoseconds(1));
+        return spawned.get();
+    }
+
     Watchdog watchdog_{"timeout"};
+    VirtualClock clock_;
 };
 SPARGIO_ON_BOTH_BACKENDS(Timeout);
-
-constexpr auto soon = std::chrono::microseconds(300);
 
 static_assert(std::is_same_v<decltype(timeout(soon, std::declval<Task<int>>())), Task<Result<int>>>);
 static_assert(std::is_same_v<decltype(timeout(soon, std::declval<Task<>>())), Task<Result<>>>);
@@ -88,7 +103,7 @@ TEST_P(Timeout, GivesWhatWasThereInTime) {
 TEST_P(Timeout, IsTimedOutAfterTheInnerTaskWasStoppedAndHasEnded) {
     auto one = runtime(1);
     EndLog log;
-    auto task = one.handle().spawn_pinned(0, [&]() -> Task<bool> {
+    const auto body = [&]() -> Task<bool> {
         const auto inner = [&]() -> Task<int> {
             const Tracker local(log, "inner");
             const auto slept = co_await sleep_for(never);
@@ -99,25 +114,25 @@ TEST_P(Timeout, IsTimedOutAfterTheInnerTaskWasStoppedAndHasEnded) {
         const auto result = co_await timeout(soon, inner());
         const bool ended = log.size() == 1;
         co_return ended&& result.error() == std::errc::timed_out;
-    });
-    EXPECT_TRUE(task.get());
+    };
+    EXPECT_TRUE(after_soon(one, body()));
     EXPECT_EQ(one.handle().stats_snapshot().timers_fired, 1U);
 }
 
 TEST_P(Timeout, AfterTheStopOnlyAResultWithAValueWins) {
     auto one = runtime(1);
-    const auto kept = on_shard(one, timeout(soon, value_in_spite_of_the_stop(5)));
+    const auto kept = after_soon(one, timeout(soon, value_in_spite_of_the_stop(5)));
     ASSERT_TRUE(kept.has_value());
     EXPECT_EQ(kept->value(), 5);
-    EXPECT_EQ(on_shard(one, timeout(soon, sleeps_on())).error(), std::errc::timed_out);
-    EXPECT_EQ(on_shard(one, timeout(soon, plain_value_after_the_stop(5))).error(), std::errc::timed_out);
+    EXPECT_EQ(after_soon(one, timeout(soon, sleeps_on())).error(), std::errc::timed_out);
+    EXPECT_EQ(after_soon(one, timeout(soon, plain_value_after_the_stop(5))).error(), std::errc::timed_out);
 }
 
 TEST_P(Timeout, RethrowsEveryExceptionButTheStopsOwn) {
     auto one = runtime(1);
-    EXPECT_THROW(static_cast<void>(on_shard(one, timeout(never, throws("early", soon)))), std::runtime_error);
-    EXPECT_THROW(static_cast<void>(on_shard(one, timeout(soon, throws("late", never)))), std::runtime_error);
-    EXPECT_EQ(on_shard(one, timeout(soon, throws_what_the_stop_made_it())).error(), std::errc::timed_out);
+    EXPECT_THROW(static_cast<void>(after_soon(one, timeout(never, throws("early", soon)))), std::runtime_error);
+    EXPECT_THROW(static_cast<void>(after_soon(one, timeout(soon, throws("late", never)))), std::runtime_error);
+    EXPECT_EQ(after_soon(one, timeout(soon, throws_what_the_stop_made_it())).error(), std::errc::timed_out);
     const auto canceled_early = []() -> Task<int> {
         co_await yield();
         throw std::system_error(std::make_error_code(std::errc::operation_canceled));
@@ -127,7 +142,7 @@ TEST_P(Timeout, RethrowsEveryExceptionButTheStopsOwn) {
         static_cast<void>(co_await sleep_for(never));
         throw std::system_error(std::make_error_code(std::errc::broken_pipe));
     };
-    EXPECT_THROW(static_cast<void>(on_shard(one, timeout(soon, other_error_late()))), std::system_error);
+    EXPECT_THROW(static_cast<void>(after_soon(one, timeout(soon, other_error_late()))), std::system_error);
 }
 
 TEST_P(Timeout, WithNoTimeLeavesOneStep) {
@@ -168,34 +183,35 @@ TEST_P(Timeout, PassesAStopOfTheCallerOnAndGivesTheResultAsItIs) {
 // The stop came first: the deadline, which comes before the inner task's end, changes nothing.
 TEST_P(Timeout, AfterAStopOfTheCallerTheDeadlineDoesNotCount) {
     auto one = runtime(1);
-    Event asleep;
+    Event begun;
+    std::atomic<bool> deadline_is_over{false};
     auto task = one.handle().spawn_pinned(0, [&]() -> Task<bool> {
         const auto inner = [&]() -> Task<int> {
+            begun.set();
+            while (!deadline_is_over) {
+                co_await yield();
+            }
             const auto token = co_await this_task::stop_token();
-            asleep.set();
-            while (!token.stop_requested()) {
-                co_await yield();
-            }
-            for (const auto due = std::chrono::steady_clock::now() + std::chrono::milliseconds(60);
-                 std::chrono::steady_clock::now() < due;) {
-                co_await yield();
-            }
-            co_return 4;
+            co_return token.stop_requested() ? 4 : 0;
         };
-        const auto result = co_await timeout(std::chrono::milliseconds(50), inner());
+        const auto result = co_await timeout(soon, inner());
         co_return result.has_value() && *result == 4;
     });
-    asleep.wait();
+    begun.wait();
     task.request_stop();
+    clock_.advance(one.handle(), soon);
+    EXPECT_FALSE(task.done());
+    deadline_is_over = true;
     EXPECT_TRUE(task.get());
+    EXPECT_EQ(one.handle().stats_snapshot().timers_fired, 0U);
 }
 
 TEST_P(Timeout, NestsAndTheInnerDeadlineIsNotTheOuterOnes) {
     auto one = runtime(1);
-    const auto outer_late = on_shard(one, timeout(never, timeout(soon, sleeps_on())));
+    const auto outer_late = after_soon(one, timeout(never, timeout(soon, sleeps_on())));
     ASSERT_TRUE(outer_late.has_value());
     EXPECT_EQ(outer_late->error(), std::errc::timed_out);
-    const auto outer_early = on_shard(one, timeout(soon, timeout(never, plain_value_after_the_stop(2))));
+    const auto outer_early = after_soon(one, timeout(soon, timeout(never, plain_value_after_the_stop(2))));
     ASSERT_TRUE(outer_early.has_value()) << "the inner one gives a Result with a value";
     EXPECT_EQ(outer_early->value(), 2);
 }
@@ -248,6 +264,12 @@ TEST_P(Timeout, PublishesWhatACallbackOfTheStopSends) {
     auto receiver = handle.spawn_pinned(1, receives(received));
     auto sender = handle.spawn_pinned(
         0, [&]() -> Task<> { static_cast<void>(co_await timeout(soon, sends_when_stopped(received))); });
+    finish_step(handle, 0);
+    finish_step(handle, 0);
+    {
+        const StalledShard stalled(handle, 0);  // Its last step before it looks at the clock.
+        clock_.set(clock_.now() + soon);
+    }
     EXPECT_EQ(receiver.get(), 42U);
     sender.get();
 }
@@ -257,6 +279,9 @@ TEST_P(Timeout, RacesWithEndsAndStops) {
     auto two = runtime(2);
     const auto handle = two.handle();
     const NoLateWakes all_woken(handle);
+    const RunningClock running(clock_, handle, stress_seed() + 1);
+    unsigned timed_out = 0;
+    unsigned in_time = 0;
     for (unsigned round = 0; round < scaled(2'000, 400); ++round) {
         watchdog_.progress("round " + std::to_string(round));
         const auto limit = std::chrono::nanoseconds(random.below(60'000));
@@ -286,6 +311,8 @@ TEST_P(Timeout, RacesWithEndsAndStops) {
             task.request_stop();
         }
         const auto result = task.get();
+        timed_out += result ? 0 : 1;
+        in_time += result && *result ? 1 : 0;
         if (!result) {
             ASSERT_EQ(result.error(), std::errc::timed_out);
         } else if (!*result) {
@@ -293,6 +320,8 @@ TEST_P(Timeout, RacesWithEndsAndStops) {
             ASSERT_EQ(result->error(), std::errc::operation_canceled);
         }
     }
+    EXPECT_GT(timed_out, 0U);
+    EXPECT_GT(in_time, 0U);
     EXPECT_EQ(handle.stats_snapshot().tasks_live, 0U);
 }
 

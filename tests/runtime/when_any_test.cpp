@@ -14,8 +14,10 @@
 #include "support/sends_when_stopped.hpp"
 #include "support/shutdown_checks.hpp"
 #include "support/small_tasks.hpp"
+#include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
+#include "support/virtual_clock.hpp"
 #include "support/workloads.hpp"
 
 namespace spargio::test {
@@ -172,9 +174,11 @@ TEST_P(WhenAnyOf, NestsDeeply) {
 
 TEST_P(WhenAnyOf, StopsRaceWithTheWinner) {
     Random random(stress_seed());
+    VirtualClock clock;
     auto two = runtime(2);
     const auto handle = two.handle();
     const NoLateWakes all_woken(handle);
+    const RunningClock running(clock, handle, stress_seed() + 1);
     for (unsigned round = 0; round < scaled(2'000, 400); ++round) {
         watchdog_.progress("round " + std::to_string(round));
         const auto work = std::chrono::nanoseconds(random.below(30'000));
@@ -202,6 +206,7 @@ TEST_P(WhenAnyOf, StopsRaceWithTheWinner) {
 }
 
 TEST_P(WhenAnyOf, PublishesWhatACallbackOfAStopSends) {
+    VirtualClock clock;
     auto two = runtime(2);
     const auto handle = two.handle();
     const NoLateWakes all_woken(handle);
@@ -209,6 +214,12 @@ TEST_P(WhenAnyOf, PublishesWhatACallbackOfAStopSends) {
     auto receiver = handle.spawn_pinned(1, receives(received));
     auto sender = handle.spawn_pinned(
         0, [&]() -> Task<> { static_cast<void>(co_await when_any(sends_when_stopped(received), sleep_briefly())); });
+    finish_step(handle, 0);
+    finish_step(handle, 0);
+    {
+        const StalledShard stalled(handle, 0);  // The sleep ends with its next look at the clock.
+        clock.set(clock.now() + std::chrono::milliseconds(1));
+    }
     EXPECT_EQ(receiver.get(), 42U);
     sender.get();
 }

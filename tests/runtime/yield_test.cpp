@@ -11,6 +11,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/virtual_clock.hpp"
 
 namespace spargio::test {
 namespace {
@@ -115,6 +116,7 @@ TEST_P(Yield, InAnAwaitedTaskLetsOthersRun) {
 }
 
 TEST_P(Yield, TimersFireWhileTasksYield) {
+    VirtualClock clock;
     auto one = runtime(1);
     std::atomic<bool> stop{false};
     auto yielder = one.handle().spawn_pinned(0, [&]() -> Task<> {
@@ -123,6 +125,8 @@ TEST_P(Yield, TimersFireWhileTasksYield) {
         }
     });
     auto sleeper = one.handle().spawn_pinned(0, []() -> Task<> { static_cast<void>(co_await sleep_for(1ms)); });
+    finish_step(one.handle(), 0);
+    clock.set(clock.now() + 1ms);  // Nobody tells the shard to look.
     EXPECT_TRUE(sleeper.wait_for(60s));
     stop.store(true);
     yielder.get();

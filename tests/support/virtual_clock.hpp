@@ -4,10 +4,16 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <thread>
+#include <utility>
 
 #include "spargio/detail/seams.hpp"
+#include "spargio/join_handle.hpp"
 #include "spargio/runtime_handle.hpp"
 #include "support/backend_test.hpp"
+#include "support/stress.hpp"
 
 namespace spargio::test {
 
@@ -33,6 +39,14 @@ public:
         settle(handle);
     }
 
+    /// Moves on by `step` at a time until the task has ended: for those that begin a sleep when they come to it.
+    template <class T>
+    void advance_until_done(const RuntimeHandle& handle, const JoinHandle<T>& task, Clock::duration step) {
+        while (!task.done()) {
+            advance(handle, step);
+        }
+    }
+
     /// Each shard looks at the clock, and at what that brought about.
     static void settle(const RuntimeHandle& handle) {
         for (int look = 0; look < 2; ++look) {
@@ -44,6 +58,28 @@ public:
 
 private:
     detail::atomic<Clock::rep> time_{Clock::duration(std::chrono::hours(1000)).count()};
+};
+
+/// Moves a virtual clock on while it lives, a few microseconds at a time and as fast as the shards look at it: for
+/// races of a deadline with what a test does meanwhile. Not while the runtime shuts down.
+class RunningClock {
+public:
+    RunningClock(VirtualClock& clock, RuntimeHandle handle, std::uint64_t seed)
+        : thread_([this, &clock, runtime = std::move(handle), random = Random(seed)]() mutable {
+              while (!stop_.load(std::memory_order_relaxed)) {
+                  clock.advance(runtime, std::chrono::nanoseconds(random.below(20'000)));
+              }
+          }) {}
+    RunningClock(const RunningClock&) = delete;
+    RunningClock& operator=(const RunningClock&) = delete;
+    ~RunningClock() {
+        stop_.store(true, std::memory_order_relaxed);
+        thread_.join();
+    }
+
+private:
+    std::atomic<bool> stop_{false};
+    std::thread thread_;
 };
 
 }  // namespace spargio::test
