@@ -5,12 +5,15 @@
 usage: count_tests.py [--forbid-skips REGEX] FILE...
 
 A file that is missing or broken counts as one failure, so does a test that CTest could not start, and so does a skipped
-test whose name matches REGEX.
+test whose name matches REGEX. A test whose name has `.group_` in it stands for those in the file that GoogleTest wrote:
+NAME.xml in the folder that is called like the JUnit file without its `.xml`. Where that file is missing, or tells of no
+failure although the process failed, the group is a failure itself.
 """
 import argparse
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 
 def skip_reason(output):
@@ -19,43 +22,75 @@ def skip_reason(output):
     return found.group(1).strip() if found and found.group(1).strip() else "no reason given"
 
 
+def outcome_of(case):
+    """Of one of CTest's test cases: passed, failed or skipped, and why it was skipped."""
+    skip = case.find("skipped")
+    if case.get("status") == "run":
+        return "passed", ""
+    if case.get("status") == "disabled" or (skip is not None and skip.get("message", "").startswith("SKIP_")):
+        return "skipped", skip_reason(case.findtext("system-out", ""))
+    return "failed", ""
+
+
+def members_of(group, passed, file):
+    """(name, outcome, reason) of each test in GoogleTest's file of a group, and of the group where that is not all."""
+    members = []
+    try:
+        for case in ElementTree.parse(file).getroot().iter("testcase"):
+            name = f"{case.get('classname')}.{case.get('name')}"
+            if case.find("failure") is not None:
+                members.append((name, "failed", ""))
+            elif case.get("result") == "completed":
+                members.append((name, "passed", ""))
+            else:  # After the line with the place comes the reason.
+                skip = case.find("skipped")
+                reason = skip.get("message", "").partition("\n")[2].strip() if skip is not None else "disabled"
+                members.append((name, "skipped", reason or "no reason given"))
+    except (OSError, ElementTree.ParseError) as error:
+        print(f"         {group}: {error}")
+        return [(group, "failed", "")]
+    if not passed and all(outcome != "failed" for _, outcome, _ in members):
+        members.append((group, "failed", ""))
+    return members
+
+
+def tests_of(file):
+    """(name, outcome, reason) of each test that CTest's file tells of."""
+    for case in ElementTree.parse(file).getroot().findall("testcase"):
+        name = case.get("name")
+        outcome, reason = outcome_of(case)
+        if ".group_" in name:
+            yield from members_of(name, outcome == "passed", Path(file).with_suffix("") / f"{name}.xml")
+        else:
+            yield name, outcome, reason
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--forbid-skips", metavar="REGEX")
     parser.add_argument("files", nargs="*")
     arguments = parser.parse_args()
 
-    passed = failed = skipped = 0
+    count = {"passed": 0, "failed": 0, "skipped": 0}
     for file in arguments.files:
         try:
-            cases = ElementTree.parse(file).getroot().findall("testcase")
+            tests = list(tests_of(file))
         except (OSError, ElementTree.ParseError) as error:
-            print(f"FAILED   {file}: {error}")
-            failed += 1
-            continue
-        for case in cases:
-            name = case.get("name")
-            status = case.get("status")
-            skip = case.find("skipped")
-            is_skip = status == "disabled" or (skip is not None and skip.get("message", "").startswith("SKIP_"))
-            if status == "run":
-                passed += 1
-            elif is_skip:
-                reason = skip_reason(case.findtext("system-out", ""))
-                if arguments.forbid_skips and re.search(arguments.forbid_skips, name):
-                    print(f"FAILED   {name}: may not be skipped here ({reason})")
-                    failed += 1
-                else:
-                    print(f"skipped  {name}: {reason}")
-                    skipped += 1
-            else:
+            tests = [(f"{file}: {error}", "failed", "")]
+        for name, outcome, reason in tests:
+            if outcome == "skipped" and arguments.forbid_skips and re.search(arguments.forbid_skips, name):
+                outcome = "failed"
+                name += f": may not be skipped here ({reason})"
+            if outcome == "failed":
                 print(f"FAILED   {name}")
-                failed += 1
-    if passed + failed + skipped == 0:
+            elif outcome == "skipped":
+                print(f"skipped  {name}: {reason}")
+            count[outcome] += 1
+    if sum(count.values()) == 0:
         print("FAILED   no test was run")
-        failed += 1
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed else 0
+        count["failed"] += 1
+    print(", ".join(f"{count[outcome]} {outcome}" for outcome in count))
+    return 1 if count["failed"] else 0
 
 
 if __name__ == "__main__":

@@ -87,16 +87,21 @@ record_failure() {
     files+=("${results}/$1.xml")
 }
 
+# Nobody in CI works with the builds, or asks for one test.
+in_ci=OFF
+if [[ -n "${CI:-}" && ${#filter[@]} -eq 0 ]]; then
+    in_ci=ON
+fi
 # What every build of one machine would repeat is run with the first.
 once=()
 for preset in "${presets[@]}"; do
     spargio_say "${preset}: configure and build"
-    in_batches=()
+    together=(-D "SPARGIO_TESTS_IN_GROUPS=${in_ci}")
     if [[ "${preset}" == dev ]]; then
         # The only one that people build again and again, where one file was changed. CI begins from nothing.
-        in_batches=(-D "SPARGIO_TESTS_IN_BATCHES=$([[ -n "${CI:-}" ]] && echo ON || echo OFF)")
+        together+=(-D "SPARGIO_TESTS_IN_BATCHES=${in_ci}")
     fi
-    if ! cmake --preset "${preset}" "${in_batches[@]}" || ! cmake --build --preset "${preset}" --parallel "${jobs}"; then
+    if ! cmake --preset "${preset}" "${together[@]}" || ! cmake --build --preset "${preset}" --parallel "${jobs}"; then
         record_failure "build.${preset}"
         continue
     fi
@@ -105,10 +110,14 @@ for preset in "${presets[@]}"; do
     runner=()
     [[ "${preset}" == tsan || "${preset}" == asan-ubsan ]] && runner=(without_randomisation)
     status=0
+    rm -rf "build/${preset}/groups"
     "${runner[@]}" ctest --preset "${preset}" --parallel "${jobs}" --output-junit "${file}" "${once[@]}" \
         "${filter[@]}" </dev/null || status=$?
     once=(--label-exclude '^once$')
     files+=("${file}")
+    if [[ -d "build/${preset}/groups" ]]; then
+        cp -r "build/${preset}/groups" "${file%.xml}"
+    fi
     if [[ ${status} -ne 0 ]] && python3 scripts/count_tests.py "${file}" >/dev/null 2>&1; then
         record_failure "ctest.${preset}"
     fi
