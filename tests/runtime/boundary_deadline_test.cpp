@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Deadlines of calls, and limits of receives: on the virtual clock, so that nothing waits for time to pass.
+// Deadlines of calls, and limits of receives: on the virtual clock, so that no task waits for time to pass.
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -211,6 +211,7 @@ TEST_P(BoundaryDeadline, AThreadsCallTimesOut) {
     EXPECT_EQ(client_.stats().canceled, 1U) << "a call without a deadline was left";
 }
 
+/// On the real clock, as every wait of a thread.
 TEST_P(BoundaryDeadline, AThreadsTakenCallTimesOut) {
     for (const bool with_ticket : {false, true}) {
         std::thread caller([&] {

@@ -18,6 +18,7 @@
 #include "support/event.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
+#include "support/virtual_clock.hpp"
 
 namespace spargio::test {
 namespace {

@@ -279,7 +279,7 @@ TEST_P(Timeout, RacesWithEndsAndStops) {
     auto two = runtime(2);
     const auto handle = two.handle();
     const NoLateWakes all_woken(handle);
-    const RunningClock running(clock_, handle, stress_seed() + 1);
+    RunningClock running(clock_, handle, stress_seed() + 1);
     unsigned timed_out = 0;
     unsigned in_time = 0;
     for (unsigned round = 0; round < scaled(2'000, 400); ++round) {
@@ -322,6 +322,7 @@ TEST_P(Timeout, RacesWithEndsAndStops) {
     }
     EXPECT_GT(timed_out, 0U);
     EXPECT_GT(in_time, 0U);
+    running.stop();
     EXPECT_EQ(handle.stats_snapshot().tasks_live, 0U);
 }
 

@@ -19,6 +19,7 @@
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
 #include "support/stress.hpp"
+#include "support/virtual_clock.hpp"
 
 namespace spargio::test {
 namespace {
@@ -277,6 +278,7 @@ TEST_P(Unhandled, TheEndAndTheDetachRaceAndReportOnce) {
 }
 
 TEST_P(Unhandled, ManyThrowingTasksAndEveryShardLivesOn) {
+    VirtualClock clock;
     auto four = hooked(4).build();
     const auto handle = four.handle();
     for (ShardId shard = 0; shard < 4; ++shard) {
@@ -301,10 +303,10 @@ TEST_P(Unhandled, ManyThrowingTasksAndEveryShardLivesOn) {
     wait_for_reports(104);
     for (ShardId shard = 0; shard < 4; ++shard) {
         EXPECT_EQ(handle.spawn_pinned(shard, shard_here).get(), shard);
-        handle
-            .spawn_pinned(shard,
-                          []() -> Task<> { static_cast<void>(co_await sleep_for(std::chrono::milliseconds(1))); })
-            .get();
+        const auto nap = []() -> Task<> { static_cast<void>(co_await sleep_for(std::chrono::milliseconds(1))); };
+        auto sleeper = handle.spawn_pinned(shard, nap());
+        clock.advance_until_done(handle, sleeper, std::chrono::milliseconds(1));
+        sleeper.get();
     }
     EXPECT_EQ(report_count(), 104);
 }

@@ -178,7 +178,7 @@ TEST_P(WhenAnyOf, StopsRaceWithTheWinner) {
     auto two = runtime(2);
     const auto handle = two.handle();
     const NoLateWakes all_woken(handle);
-    const RunningClock running(clock, handle, stress_seed() + 1);
+    RunningClock running(clock, handle, stress_seed() + 1);
     for (unsigned round = 0; round < scaled(2'000, 400); ++round) {
         watchdog_.progress("round " + std::to_string(round));
         const auto work = std::chrono::nanoseconds(random.below(30'000));
@@ -202,6 +202,7 @@ TEST_P(WhenAnyOf, StopsRaceWithTheWinner) {
         task.request_stop();
         ASSERT_EQ(task.get(), 2);
     }
+    running.stop();
     EXPECT_EQ(handle.stats_snapshot().tasks_live, 0U);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Tests of sleeps at both ends of what a duration can say, and of their order.
+// Tests of sleeps at both ends of what a duration can say, and of their order: on the virtual clock.
 #include "spargio/time.hpp"
 
 #include <chrono>
@@ -14,12 +14,14 @@
 
 #include "small_runtime.hpp"
 #include "spargio/shard_ctx.hpp"
+#include "support/virtual_clock.hpp"
 
 namespace spargio {
 namespace {
 
 using std::chrono::duration;
 using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
 
 static_assert(std::same_as<decltype(sleep_for(milliseconds(1)).await_resume()), Result<void>>);
@@ -50,17 +52,26 @@ TEST(Sleep, NothingAndLessIsOverAtOnce) {
 }
 
 TEST(Sleep, LastsAsLongAsItSays) {
+    test::VirtualClock clock;
     const Runtime runtime = test::small_runtime();
-    const auto begin = steady_clock::now();
-    EXPECT_EQ(runtime.handle().spawn_pinned(0, nap(milliseconds(10))).get(), std::error_code());
-    EXPECT_GE(steady_clock::now() - begin, milliseconds(10));
-    const auto due = steady_clock::now() + milliseconds(5);
-    EXPECT_EQ(runtime.handle().spawn_pinned(0, nap_until(due)).get(), std::error_code());
-    EXPECT_GE(steady_clock::now(), due);
-    EXPECT_EQ(runtime.handle().stats_snapshot().timers_fired, 2U);
+    const auto handle = runtime.handle();
+    auto longer = handle.spawn_pinned(0, nap(milliseconds(10)));
+    auto shorter = handle.spawn_pinned(0, nap_until(clock.now() + milliseconds(5)));
+    test::finish_step(handle, 0);
+    const nanoseconds a_bit(1);
+    clock.advance(handle, milliseconds(5) - a_bit);
+    EXPECT_FALSE(shorter.done());
+    clock.advance(handle, a_bit);
+    EXPECT_EQ(shorter.get(), std::error_code());
+    clock.advance(handle, milliseconds(5) - a_bit);
+    EXPECT_FALSE(longer.done());
+    clock.advance(handle, a_bit);
+    EXPECT_EQ(longer.get(), std::error_code());
+    EXPECT_EQ(handle.stats_snapshot().timers_fired, 2U);
 }
 
 TEST(Sleep, ForEverIsUntilAStop) {
+    test::VirtualClock clock;
     const Runtime runtime = test::small_runtime();
     const auto handle = runtime.handle();
     std::vector<JoinHandle<std::error_code>> sleepers;
@@ -70,8 +81,8 @@ TEST(Sleep, ForEverIsUntilAStop) {
     sleepers.push_back(handle.spawn_pinned(0, nap(duration<double>(std::numeric_limits<double>::infinity()))));
     sleepers.push_back(handle.spawn_pinned(0, nap(duration<long double>::max())));
     sleepers.push_back(handle.spawn_pinned(0, nap_until(steady_clock::time_point::max())));
-    // All of them are asleep once a shorter sleep, begun later, is over.
-    EXPECT_EQ(handle.spawn_pinned(0, nap(milliseconds(1))).get(), std::error_code());
+    test::finish_step(handle, 0);
+    clock.advance(handle, std::chrono::years(100));
     for (auto& sleeper : sleepers) {
         EXPECT_FALSE(sleeper.done());
         sleeper.request_stop();
@@ -95,20 +106,20 @@ Task<> note_after(std::string& log, char name, steady_clock::time_point due) {
 }
 
 TEST(Sleep, DeadlinesComeInTheirOrder) {
+    test::VirtualClock clock;
     const Runtime runtime = test::small_runtime();
+    const auto handle = runtime.handle();
     std::string log;
-    auto all = [&log]() -> Task<> {
-        const auto start = steady_clock::now() + milliseconds(20);
-        std::vector<JoinHandle<void>> tasks;
-        for (const char name : std::string("cadb")) {
-            const auto due = start + milliseconds(name - 'a');
-            tasks.push_back(ShardCtx::current()->spawn_local(note_after(log, name, due)));
-        }
-        for (auto& task : tasks) {
-            co_await std::move(task);
-        }
-    };
-    runtime.handle().spawn_pinned(0, std::move(all)).get();
+    std::vector<JoinHandle<void>> tasks;
+    for (const char name : std::string("cadb")) {
+        tasks.push_back(handle.spawn_pinned(0, note_after(log, name, clock.now() + milliseconds(name - 'a' + 1))));
+    }
+    test::finish_step(handle, 0);
+    EXPECT_EQ(log, "");
+    clock.advance(handle, milliseconds(10));  // All at once.
+    for (auto& task : tasks) {
+        task.get();
+    }
     EXPECT_EQ(log, "abcd");
 }
 
