@@ -32,11 +32,16 @@ def outcome_of(case):
     return "failed", ""
 
 
-def members_of(group, passed, file):
+def parsed(file):
+    # What a test prints need not be text.
+    return ElementTree.fromstring(Path(file).read_text(encoding="utf-8", errors="replace"))
+
+
+def members_of(group, passed, output, file):
     """(name, outcome, reason) of each test in GoogleTest's file of a group, and of the group where that is not all."""
     members = []
     try:
-        for case in ElementTree.parse(file).getroot().iter("testcase"):
+        for case in parsed(file).iter("testcase"):
             name = f"{case.get('classname')}.{case.get('name')}"
             if case.find("failure") is not None:
                 members.append((name, "failed", ""))
@@ -47,8 +52,9 @@ def members_of(group, passed, file):
                 reason = skip.get("message", "").partition("\n")[2].strip() if skip is not None else "disabled"
                 members.append((name, "skipped", reason or "no reason given"))
     except (OSError, ElementTree.ParseError) as error:
+        begun = re.findall(r"^\[ RUN      \] (.*)$", output, re.MULTILINE)
         print(f"         {group}: {error}")
-        return [(group, "failed", "")]
+        return [(f"{group}: it ended in {begun[-1]}" if begun else group, "failed", "")]
     if not passed and all(outcome != "failed" for _, outcome, _ in members):
         members.append((group, "failed", ""))
     return members
@@ -56,11 +62,12 @@ def members_of(group, passed, file):
 
 def tests_of(file):
     """(name, outcome, reason) of each test that CTest's file tells of."""
-    for case in ElementTree.parse(file).getroot().findall("testcase"):
+    for case in parsed(file).findall("testcase"):
         name = case.get("name")
         outcome, reason = outcome_of(case)
         if ".group_" in name:
-            yield from members_of(name, outcome == "passed", Path(file).with_suffix("") / f"{name}.xml")
+            output = case.findtext("system-out", "")
+            yield from members_of(name, outcome == "passed", output, Path(file).with_suffix("") / f"{name}.xml")
         else:
             yield name, outcome, reason
 

@@ -87,19 +87,17 @@ record_failure() {
     files+=("${results}/$1.xml")
 }
 
-# Nobody in CI works with the builds, or asks for one test.
-in_ci=OFF
-if [[ -n "${CI:-}" && ${#filter[@]} -eq 0 ]]; then
-    in_ci=ON
-fi
+# CI begins from nothing, and asks for all tests.
+in_batches="$([[ -n "${CI:-}" ]] && echo ON || echo OFF)"
+in_groups="$([[ -n "${CI:-}" && ${#filter[@]} -eq 0 ]] && echo ON || echo OFF)"
 # What every build of one machine would repeat is run with the first.
 once=()
 for preset in "${presets[@]}"; do
     spargio_say "${preset}: configure and build"
-    together=(-D "SPARGIO_TESTS_IN_GROUPS=${in_ci}")
+    together=(-D "SPARGIO_TESTS_IN_GROUPS=${in_groups}")
     if [[ "${preset}" == dev ]]; then
-        # The only one that people build again and again, where one file was changed. CI begins from nothing.
-        together+=(-D "SPARGIO_TESTS_IN_BATCHES=${in_ci}")
+        # The only one that people build again and again, where one file was changed.
+        together+=(-D "SPARGIO_TESTS_IN_BATCHES=${in_batches}")
     fi
     if ! cmake --preset "${preset}" "${together[@]}" || ! cmake --build --preset "${preset}" --parallel "${jobs}"; then
         record_failure "build.${preset}"

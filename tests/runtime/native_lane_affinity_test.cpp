@@ -8,6 +8,7 @@
 #include "shard.hpp"
 #include "support/event.hpp"
 #include "support/files.hpp"
+#include "support/stress.hpp"
 #include "support/uring_test.hpp"
 
 namespace spargio::test {
@@ -41,6 +42,7 @@ TEST_F(NativeLaneAffinity, AnOperationOnTheWrongShardIsCountedAndRunsOnItsOwnRin
     constexpr ShardId reader = 0;
     constexpr ShardId owner = 1;
     constexpr ShardId wrong = 2;
+    const Watchdog watchdog("an operation on the wrong shard");
     const auto file = file_of("x");
     const Runtime three = builder(3).build();
     const auto handle = three.handle();

@@ -131,6 +131,7 @@ TEST_F(NativeLaneAttempts, ThatFailAfterAPartLoseAndDoubleNothing) {
 
 TEST_F(NativeLaneAttempts, AnErrorBehindThemEndsItAndWhatIsNotTransferredIsStillThere) {
     const InstalledFaults installed(faults_);
+    const Watchdog watchdog("an error behind attempts that fail");
     Runtime runtime = builder(1).build();
     const auto lane = runtime.handle().native_lane(0).value();
     const std::size_t part = 2 * FailingAttempts::piece;

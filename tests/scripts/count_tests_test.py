@@ -36,7 +36,8 @@ class CountTests(unittest.TestCase):
                 (Path(folder) / "dev").mkdir()
                 tests = "".join(group)
                 (Path(folder) / "dev" / f"{GROUP}.xml").write_text(
-                    f"<testsuites><testsuite name='Suite'>{tests}</testsuite></testsuites>")
+                    f"<testsuites><testsuite name='Suite'>{tests}</testsuite></testsuites>",
+                    encoding="utf-8", errors="surrogateescape")
             done = subprocess.run([sys.executable, SCRIPT, *options, file], capture_output=True, text=True, check=False)
             return done.returncode, done.stdout.splitlines()
 
@@ -60,6 +61,16 @@ class CountTests(unittest.TestCase):
         for outcome in ("run", "fail"):
             status, lines = self.count(of_ctest("a", "run"), of_ctest(GROUP, outcome))
             self.assertEqual((status, lines[1:]), (1, [f"FAILED   {GROUP}", "1 passed, 1 failed, 0 skipped"]))
+
+    def test_a_group_that_crashes_names_its_last_test(self):
+        output = "<system-out>[ RUN      ] A.Passes\n[ RUN      ] A.Crashes\n</system-out>"
+        status, lines = self.count(f"<testcase name='{GROUP}' status='fail'>{output}</testcase>")
+        self.assertEqual((status, lines[1]), (1, f"FAILED   {GROUP}: it ended in A.Crashes"))
+
+    def test_what_is_no_text(self):
+        fails = of_googletest("Fails", "<failure message='\udcff'/>")
+        status, lines = self.count(of_ctest(GROUP, "fail"), group=[PASSES, fails])
+        self.assertEqual((status, lines), (1, ["FAILED   Suite.Fails/queue", "1 passed, 1 failed, 0 skipped"]))
 
     def test_a_forbidden_skip_in_a_group(self):
         status, lines = self.count(of_ctest(GROUP, "run"), group=[SKIPS], options=["--forbid-skips", "queue"])
