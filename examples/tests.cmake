@@ -41,7 +41,19 @@ endif()
 find_package(Python3 QUIET COMPONENTS Interpreter)
 if(TARGET mixed_mode_service AND Python3_FOUND)
     foreach(backend IN ITEMS io_uring queue)
-        spargio_example_test(mixed_mode_service.${backend} Python3::Interpreter
-                             "${tests}/mixed_mode_service_test.py" $<TARGET_FILE:mixed_mode_service> ${backend})
+        spargio_example_test(
+            mixed_mode_service.${backend} Python3::Interpreter "${tests}/mixed_mode_service_test.py"
+            $<TARGET_FILE:mixed_mode_service> ${backend} "${PROJECT_SOURCE_DIR}/README.md")
     endforeach()
+endif()
+if(TARGET mixed_mode_service)
+    # Only from inside do the cache and the reads on the ring show.
+    foreach(part IN ITEMS cache reads)
+        spargio_example(mixed_mode_service_${part}_test tests/mixed_mode_service_${part}_test.cpp)
+        target_include_directories(mixed_mode_service_${part}_test PRIVATE mixed_mode_service)
+        target_link_libraries(mixed_mode_service_${part}_test PRIVATE mixed_mode_service_parts)
+        spargio_example_test(mixed_mode_service.${part} mixed_mode_service_${part}_test)
+    endforeach()
+    # As above.
+    target_include_directories(mixed_mode_service_reads_test PRIVATE "${PROJECT_SOURCE_DIR}/src")
 endif()

@@ -21,6 +21,8 @@ namespace mixed_mode_service {
 /// Of one shard, and touched only there. The oldest entry goes when it is full.
 class CountCache {
 public:
+    static constexpr std::size_t most_entries = 1024;
+
     /// What was counted in this version of the file.
     [[nodiscard]] std::optional<std::uint64_t> find(const std::string& key, const FileVersion& version) {
         const auto found = entries_.find(key);
@@ -46,7 +48,6 @@ private:
         FileVersion version;
         std::uint64_t count;
     };
-    static constexpr std::size_t most_entries = 1024;
 
     std::unordered_map<std::string, Entry> entries_;
     std::list<const std::string*> order_;

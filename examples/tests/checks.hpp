@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the tests of tree_digest share: a folder that goes away, and expectations that are counted.
+// What the examples' tests share: a folder that goes away, and expectations that are counted.
 #pragma once
 
 #include <cstdio>
@@ -22,7 +22,7 @@ inline void expect(bool holds, const char* what) {
 
 struct Folder {
     Folder() {
-        std::string name = (std::filesystem::temp_directory_path() / "tree_digest_XXXXXX").string();
+        std::string name = (std::filesystem::temp_directory_path() / "spargio_example_XXXXXX").string();
         if (mkdtemp(name.data()) == nullptr) {
             std::perror("mkdtemp");
             std::exit(2);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""mixed_mode_service_test.py PROGRAM BACKEND: drives the server over loopback, and computes each answer itself.
+"""mixed_mode_service_test.py PROGRAM BACKEND README: drives the server over loopback, and computes each answer itself,
+but for those that the README shows.
 
 Nothing here sleeps to get an order: a pipe (a FIFO) that the test holds open keeps a request in progress for as long as
 the test likes, and the kernel tells when the server has taken what was written into it.
@@ -10,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import random
+import re
 import resource
 import signal
 import socket
@@ -22,7 +24,7 @@ import threading
 import time
 from pathlib import Path
 
-PROGRAM, BACKEND = sys.argv[1], sys.argv[2]
+PROGRAM, BACKEND, README = os.path.abspath(sys.argv[1]), sys.argv[2], Path(sys.argv[3]).absolute()
 LIMIT = 120  # Seconds that anything may take before it counts as hung.
 failures = []
 
@@ -220,6 +222,20 @@ def test_answers(files):
     server.end()
 
 
+def test_readme(readme):
+    """The README shows what the server says."""
+    shown = re.search(r"^\$ \S*/mixed_mode_service --port (\d+) &\nlistening on 127\.0\.0\.1:\1\n"
+                      r"\$ printf '(.*)' \| nc 127\.0\.0\.1 \1\n((?:.+\n)*?)```$", readme.read_text(), re.MULTILINE)
+    if not shown:
+        sys.exit(f"FAILED: {readme} shows no server and client")
+    _, lines, replies = shown.groups()
+    server = Server(cwd=readme.parent)
+    with server.connect() as connection:
+        connection.sendall(subprocess.run(["printf", lines], capture_output=True, timeout=LIMIT, check=True).stdout)
+        check(f"answers to {lines}", replies, read_all(connection).decode())
+    server.end()
+
+
 def test_changes(folder):
     """What was counted before is not told of a file that is another by now."""
     path = folder / "changes"
@@ -259,38 +275,73 @@ def test_changes(folder):
     server.end()
 
 
-def test_many_connections(files):
-    """Many clients at once: each gets its own answers, in order, right or BUSY."""
-    server = Server("--capacity", "16")
+def test_many_connections(files, folder):
+    """Many clients at once, with no room for them at first, then with little, then with all of it: each gets its own
+    answers, in order, right or BUSY. Those that hold the room are not disturbed."""
+    capacity, little = 16, 2
+    server = Server("--capacity", str(capacity), "--timeout-ms", "600000")
     paths = [files["text"], files["big"], files["empty"]]
     expected = {}
     for path in paths:
         expected[b"SUM " + path] = b"%d\n" % os.path.getsize(path)
         for word in (b"needle", b"aab", b"q"):
             expected[b"FIND " + word + b" " + path] = count(word, path)
-    busy, answered, lock = [0], [0], threading.Lock()
+    busy, answered, served, lock = [0], [0], [], threading.Lock()
+
+    def note(line, reply):
+        with lock:
+            if reply == b"BUSY\n":
+                busy[0] += 1
+            else:
+                answered[0] += 1
+                check(f"{line}", expected[line], reply)
+        return reply != b"BUSY\n"
 
     def client(seed):
         lines = random.Random(seed).choices(list(expected), k=20)
         with server.connect() as connection:
-            connection.sendall(b"".join(line + b"\n" for line in lines) + b"QUIT\n")
-            replies = read_all(connection).splitlines(keepends=True)
+            connection.sendall(b"".join(line + b"\n" for line in lines))
+            for line in lines:
+                note(line, read_line(connection))
+            until("there is room", lambda: note(lines[0], ask(connection, lines[0])))
+            check("a reply for each line", b"", ask(connection, b"QUIT"))
         with lock:
-            check("a reply for each line", len(lines), len(replies))
-            for line, reply in zip(lines, replies):
-                if reply == b"BUSY\n":
-                    busy[0] += 1
-                else:
-                    answered[0] += 1
-                    check(f"{line}", expected[line], reply)
+            served.append(seed)
 
-    clients = [threading.Thread(target=client, args=(seed,)) for seed in range(100)]
-    for thread in clients:
-        thread.start()
-    for thread in clients:
-        thread.join()
-    check("some were answered", True, answered[0] > 0)
-    print(f"  {answered[0]} answered, {busy[0]} BUSY")
+    def flood(seeds):
+        clients = [threading.Thread(target=client, args=(seed,), daemon=True) for seed in seeds]
+        for thread in clients:
+            thread.start()
+        return clients
+
+    def is_served(clients):
+        for thread in clients:
+            thread.join()
+        print(f"  {answered[0]} answered, {busy[0]} BUSY")
+        check("some were answered", True, answered[0] > 0)
+
+    fifos = [Fifo(folder / f"connections{number}") for number in range(capacity)]
+    with contextlib.ExitStack() as stack:
+        holders = [stack.enter_context(server.connect()) for _ in fifos]
+        for number, (holder, fifo) in enumerate(zip(holders, fifos)):
+            holder.sendall(b"FIND needle " + fifo.path + b"\n")
+            fifo.feed(b"needle" * number + b"nee")
+            fifo.wait_until_read()
+
+        def release(numbers):
+            for number in numbers:
+                fifos[number].feed(b"dle")
+                fifos[number].end()
+                check(f"what held place {number}", b"%d\n" % (number + 1), read_line(holders[number]))
+
+        clients = flood(range(100))
+        until("the flood begins", lambda: busy[0] + answered[0] > 0)
+        release(range(little))
+        is_served(clients)
+        check("some were told BUSY", True, busy[0] > 0)
+        release(range(little, capacity))
+    is_served(flood(range(100, 200)))
+    check("all clients were served", list(range(200)), sorted(served))
     server.end()
 
 
@@ -648,8 +699,9 @@ def main():
         for test, arguments in [
             (test_usage, []),
             (test_answers, [files]),
+            (test_readme, [README]),
             (test_changes, [folder]),
-            (test_many_connections, [files]),
+            (test_many_connections, [files, folder]),
             (test_overload, [files, folder]),
             (test_default_capacity, [files, folder]),
             (test_timeout, [files, folder]),

@@ -3,6 +3,7 @@
 #include "checks.hpp"
 #include "plain_pass.hpp"
 #include "progress.hpp"
+#include "ring.hpp"
 #include "shard_pass.hpp"
 
 #include "uring_faults.hpp"
@@ -12,8 +13,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -25,7 +24,6 @@
 
 namespace {
 
-constexpr int skipped = 77;
 constexpr unsigned no_limit = std::numeric_limits<unsigned>::max();
 
 /// Cuts reads, and lets one of them fail; counts them.
@@ -80,10 +78,8 @@ tree_digest::Pass on_a_thread(const std::vector<std::string>& files) {
 }  // namespace
 
 int main() {
-    if (!spargio::RuntimeBuilder().shards(1).backend(spargio::BackendKind::IoUring).try_build()) {
-        const char* required = std::getenv("SPARGIO_TEST_REQUIRE_URING");
-        std::puts("skipped: no io_uring here");
-        return required != nullptr && std::string(required) == "1" ? 1 : skipped;
+    if (const auto status = status_without_ring()) {
+        return *status;
     }
     const Folder folder;
     const std::vector<std::string> small{file_of(folder, 10)};

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+// mixed_mode_service's shards count what the ring reads, and read no file again that the caches know.
+#include "cache.hpp"
+#include "checks.hpp"
+#include "files.hpp"
+#include "ring.hpp"
+#include "work.hpp"
+
+#include "uring_faults.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdio>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <liburing.h>
+
+namespace {
+
+using namespace mixed_mode_service;
+
+/// Lets all happen, and counts the reads.
+class ReadCounter final : public spargio::detail::UringFaults {
+public:
+    ReadCounter() { spargio::detail::uring_faults.store(this); }
+    ReadCounter(const ReadCounter&) = delete;
+    ReadCounter& operator=(const ReadCounter&) = delete;
+    ~ReadCounter() override { spargio::detail::uring_faults.store(nullptr); }
+
+    void on_prepare(io_uring_sqe& entry) noexcept override { reads_ += entry.opcode == IORING_OP_READ ? 1 : 0; }
+
+    /// Since the last time.
+    int take() { return reads_.exchange(0); }
+
+private:
+    std::atomic<int> reads_ = 0;
+};
+
+/// The service without its connections: two shards, and a client of theirs.
+class Shards {
+public:
+    Shards() : runtime_(spargio::RuntimeBuilder().shards(2).backend(spargio::BackendKind::IoUring).build()) {
+        constexpr std::size_t capacity = 4;
+        auto [client, server] = spargio::boundary::channel<Question, Answer>(capacity);
+        client_ = std::move(client);
+        serving_ = runtime_.handle().spawn_stealable(serve(runtime_.handle(), std::move(server), capacity, caches_));
+    }
+    Shards(const Shards&) = delete;
+    Shards& operator=(const Shards&) = delete;
+    ~Shards() {
+        client_.reset();
+        serving_->get();
+    }
+
+    /// `reads`: whether the files must be read for it, or must not.
+    void ask(const Question& question, bool reads, std::string_view expected, const char* what) {
+        static_cast<void>(counter_.take());
+        const auto answer = client_->call(question).get();
+        const int count = counter_.take();
+        const std::string line = answer ? answer->line() : answer.error().message();
+        if (line != expected || (count > 0) != reads) {
+            std::fprintf(stderr, "answered %s after %d reads\n", line.c_str(), count);
+        }
+        expect(line == expected, "the answer is right");
+        expect((count > 0) == reads, what);
+    }
+
+private:
+    ReadCounter counter_;
+    Caches caches_{2};
+    spargio::Runtime runtime_;
+    std::optional<Client> client_;
+    std::optional<spargio::JoinHandle<void>> serving_;
+};
+
+std::string repeated(std::string_view text, std::size_t times) {
+    std::string result;
+    for (std::size_t i = 0; i < times; ++i) {
+        result += text;
+    }
+    return result;
+}
+
+void write(const std::string& path, const std::string& content) {
+    std::ofstream(path) << content;
+}
+
+/// From then on it may be remembered what is in the file.
+void wait_until_settled(const std::string& path) {
+    while (!File::open(path)->version()->is_settled()) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+}
+
+void one_file(Shards& shards, const std::string& path) {
+    const Question find{.word = "ab", .paths = {path}};
+    const Question sum{.word = "", .paths = {path}};
+    write(path, repeated("ab", 100'000));  // Several chunks.
+    wait_until_settled(path);
+    shards.ask(find, true, "100000", "a file is read on the ring");
+    shards.ask(find, false, "100000", "the same question is answered by the cache");
+    shards.ask(sum, true, "200000", "another question is not");
+    shards.ask(sum, false, "200000", "but when it comes again");
+    shards.ask(find, false, "100000", "the first one is still known");
+    write(path, repeated("xb", 100'000));
+    wait_until_settled(path);
+    shards.ask(find, true, "0", "a file that has changed is read again");
+    shards.ask(find, false, "0", "and then it is known again");
+}
+
+/// Of all shards' paths, whichever shards ask.
+void many_files(Shards& shards, const Folder& folder) {
+    Question question;
+    for (int i = 0; i < 32; ++i) {
+        question.paths.push_back((folder.path / std::to_string(i)).string());
+        write(question.paths.back(), "0123456789");
+    }
+    wait_until_settled(question.paths.back());
+    shards.ask(question, true, "320", "all are read");
+    for (int i = 0; i < 50; ++i) {
+        shards.ask(question, false, "320", "each path's shard knows its count");
+    }
+}
+
+}  // namespace
+
+int main() {
+    if (const auto status = status_without_ring()) {
+        return *status;
+    }
+    const Folder folder;
+    Shards shards;
+    one_file(shards, (folder.path / "file").string());
+    many_files(shards, folder);
+    return failures == 0 ? 0 : 1;
+}
