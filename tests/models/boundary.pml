@@ -2,16 +2,19 @@
 // How a call across the boundary ends, for its caller, its server and the memory of both: once.
 //
 // Per call c one block with two owners, the caller and the server's side (the queue, then the Request), and one word:
-//   word[c]  Idle, or WAITER (a task, by its address), or SLEEPS (a thread), then final: DONE or LEFT; plus TAKEN: the call
-//            is not in the queue any more
+//   word[c]  Idle, or WAITER (a task, by its address), or SLEEPS (a thread), then final: DONE, LEFT, or LATE: left because
+//            its deadline has passed; plus TAKEN: the call is not in the queue any more
 //   stop[c]  of a task that waits: as in join.pml
 // The channel's memory is counted: all clients have one reference, the server one, each Request one. A caller has none: one
-// that leaves and does not find TAKEN goes to the queue, under the lock, and whoever takes the call out first and finds LEFT
-// keeps a reference for it. The README maps each step to the code.
+// that leaves and does not find TAKEN goes to the queue, under the lock, and whoever takes the call out first and finds it
+// left keeps a reference for it. The README maps each step to the code.
 //
 // A caller waits as a task that may be stopped, waits as a thread, with or without a time-out, or leaves at once.
 // A server takes calls, finds some of them expired, and goes at any moment; a request is answered or destroyed at any later one,
 // by somebody else. What is done under the channel's lock is one step, but for the word, which callers change without it.
+//
+// A call's deadline passes at any moment, or never. Only who looks at the clock can tell, so it passes in a look, and later looks
+// agree: passed[c]. Who has looked may act later. The caller, the server and the counters give one reason for the end.
 //
 // Mutants, each of which has to be caught (-D...): see check.sh.
 
@@ -20,18 +23,24 @@
 #define WAITER 8
 #define SLEEPS 16
 #define LEFT   32
-#define DONE   64
+#define LATE   64
+#define DONE   128
 #define STATE(seen) ((seen) & ~TAKEN)
+#define IS_LEFT(state) ((state) == LEFT || (state) == LATE)
 
 #define STOPPED     1
 #define WAITING     2
 #define HANDED_OVER 4
 
-#define NOTHING  0
-#define ANSWERED 1
-#define CANCELED 2
-#define CLOSED   3
-#define EXPIRED  4
+#define NOTHING   0
+#define ANSWERED  1
+#define TIMED_OUT 2
+#define CANCELED  3
+#define CLOSED    4
+
+// Of a call that was given up.
+#define GONE(is_late)   ((is_late) -> LATE : LEFT)
+#define REASON(is_late) ((is_late) -> TIMED_OUT : CANCELED)
 
 #ifndef CALLS
 #define CALLS 1
@@ -48,6 +57,7 @@ bool queued[CALLS];
 bool request_there[CALLS];
 bool reply_there[CALLS];
 bool freed[CALLS];
+bool passed[CALLS];  // Its deadline.
 
 byte references = 2;
 bool server_gone;
@@ -60,8 +70,10 @@ bool asleep[CALLS];
 
 // What each side believes.
 byte outcome[CALLS];
-bool accepted[CALLS];
-byte counted[CALLS];
+byte told[CALLS];  // By respond().
+typedef counters { byte as[5] }
+counters counted[CALLS];
+#define COUNTED_IF_ENDED_AS(c, how) (counted[c].as[how] == (outcome[c] == how))
 byte callers_ended;
 byte requests;
 byte requests_ended;
@@ -85,6 +97,13 @@ inline drop_reference() {
     d_step { touch_channel(); assert(references > 0); references--; if :: references == 0 -> channel_freed = true :: else fi }
 }
 inline drop_request(c) { d_step { touch_call(c); assert(request_there[c]); request_there[c] = false } }
+
+inline look_at_clock(c, is_late) {
+    if
+    :: d_step { touch_call(c); passed[c] = true; is_late = true }
+    :: d_step { !passed[c] -> touch_call(c); is_late = false }
+    fi
+}
 
 inline schedule(c) { d_step { touch_wait(c); assert(resumes[c] == 0); resumes[c]++ } }
 
@@ -112,9 +131,9 @@ inline mark_taken(c, wanted) {
     queued[c] = false;
     touch_call(c);
 #ifdef TAKEN_UNMARKED
-    wanted = STATE(word[c]) != LEFT;
+    wanted = !IS_LEFT(STATE(word[c]));
 #else
-    wanted = STATE(word[c]) != LEFT;
+    wanted = !IS_LEFT(STATE(word[c]));
     word[c] = word[c] | TAKEN;
 #endif
 #ifndef NO_REFERENCE_KEPT
@@ -124,16 +143,25 @@ inline mark_taken(c, wanted) {
 
 // The server's side ends the call; `old` is the state before.
 inline finish(c, how, old, seen) {
-    d_step { touch_call(c); touch_channel(); end[c] = how; counted[c]++ }
+    d_step { touch_call(c); touch_channel(); end[c] = how; counted[c].as[how]++ }
 #ifdef DONE_BY_STORE
     d_step { old = STATE(word[c]) };
     word[c] = DONE | TAKEN;
 #else
     do
-    :: touch_call(c); seen = word[c];
-        old = STATE(seen);
+    :: d_step { touch_call(c); seen = word[c]; old = STATE(seen) }
         if
-        :: old == LEFT -> touch_channel(); break
+        :: IS_LEFT(old) ->
+            d_step {  // It was counted too early.
+                touch_channel();
+                counted[c].as[how]--;
+#ifdef LATE_COUNTED_AS_LEFT
+                counted[c].as[CANCELED]++
+#else
+                counted[c].as[REASON(old == LATE)]++
+#endif
+            }
+            break
         :: else ->
             compare_exchange(word[c], seen, (DONE | TAKEN), old);
             if
@@ -155,18 +183,17 @@ inline finish(c, how, old, seen) {
 }
 
 // The caller goes; `old` is the state before, DONE if it has ended.
-inline leave(c, old, seen) {
+inline leave(c, is_late, old, seen) {
 #ifdef LEFT_BY_STORE
     d_step { touch_call(c); seen = word[c]; old = STATE(seen) };
-    if :: old != DONE -> word[c] = LEFT | (seen & TAKEN) :: else fi;
+    if :: old != DONE -> word[c] = GONE(is_late) | (seen & TAKEN) :: else fi;
 #else
     do
-    :: touch_call(c); seen = word[c];
-        old = STATE(seen);
+    :: d_step { touch_call(c); seen = word[c]; old = STATE(seen) }
         if
         :: old == DONE -> break
         :: else ->
-            compare_exchange(word[c], seen, (LEFT | (seen & TAKEN)), old);
+            compare_exchange(word[c], seen, (GONE(is_late) | (seen & TAKEN)), old);
             if
             :: old == seen -> old = STATE(seen); break
             :: else
@@ -177,7 +204,7 @@ inline leave(c, old, seen) {
     if
     :: old == DONE || (seen & TAKEN) ->
 #ifdef LEAVER_COUNTS_ALWAYS
-        counted[c]++
+        counted[c].as[REASON(is_late)]++;
 #endif
         skip
     :: else ->
@@ -187,7 +214,11 @@ inline leave(c, old, seen) {
         d_step {
             touch_channel();
             seen = queued[c];
-            counted[c]++;
+#ifdef LATE_LEAVER_COUNTED_AS_LEFT
+            counted[c].as[CANCELED]++;
+#else
+            counted[c].as[REASON(is_late)]++;
+#endif
             if
             :: queued[c] ->
                 queued[c] = false;
@@ -210,13 +241,15 @@ inline leave(c, old, seen) {
 proctype canceller(byte c) {
     byte old;
     byte seen;
+    bool is_late;
 
     entered[c];
     d_step { old = stop[c]; stop[c] = old | STOPPED }
     if
     :: old == WAITING ->
         touch_wait(c);
-        leave(c, old, seen);
+        look_at_clock(c, is_late);
+        leave(c, is_late, old, seen);
         exchange(stop[c], STOPPED, seen);
         if
 #ifdef ALWAYS_TAKEN_BACK
@@ -235,24 +268,26 @@ proctype caller(byte c) {
     byte old;
     byte seen;
     bool limited;
+    bool is_late;
 
+    look_at_clock(c, is_late);
     d_step {
         touch_channel();
         owners[c] = 2;
         request_there[c] = true;
-        seen = server_gone;
-        if :: !seen -> queued[c] = true :: else -> counted[c]++ fi;
+        seen = (server_gone -> CLOSED : (is_late -> TIMED_OUT : NOTHING));
+        if :: seen == NOTHING -> queued[c] = true :: else -> counted[c].as[seen]++ fi;
         entered[c] = true
     }
     if
-    :: seen -> d_step { request_there[c] = false; freed[c] = true; outcome[c] = CLOSED }; goto ended
+    :: seen != NOTHING -> d_step { request_there[c] = false; freed[c] = true; outcome[c] = seen }; goto ended
     :: else
     fi;
     if
     :: goto waits_as_task
     :: goto waits_as_thread
     :: limited = true; goto waits_as_thread
-    :: leave(c, old, seen); goto over
+    :: look_at_clock(c, is_late); leave(c, is_late, old, seen); goto over
     fi;
 
 waits_as_task:
@@ -264,7 +299,7 @@ waits_as_task:
 #ifndef ENTERS_BEFORE_ARMING
     compare_exchange(stop[c], 0, WAITING, old);
     if
-    :: old != 0 -> wait_open[c] = false; leave(c, old, seen); goto over
+    :: old != 0 -> wait_open[c] = false; look_at_clock(c, is_late); leave(c, is_late, old, seen); goto over
     :: else
     fi;
 #endif
@@ -304,7 +339,7 @@ resumed:
     skip;
     d_step {
         assert(resumes[c] == 0 && (stop[c] == 0 || stop[c] == STOPPED));
-        assert(STATE(word[c]) == DONE || (STATE(word[c]) == LEFT && stop[c] == STOPPED));
+        assert(STATE(word[c]) == DONE || (IS_LEFT(STATE(word[c])) && stop[c] == STOPPED));
         wait_open[c] = false
     };
     goto over;
@@ -329,7 +364,11 @@ waits_as_thread:
         d_step { if :: word[c] == seen -> asleep[c] = true :: else fi };
         if
         :: !asleep[c]
-        :: limited -> asleep[c] = false; leave(c, old, seen); goto over  // The time is up.
+        :: limited -> asleep[c] = false;
+            // The time is up, by the thread's clock: the call's, or that of a wait for a call without a deadline.
+            if :: is_late = true :: is_late = false fi;
+            leave(c, is_late, old, seen);
+            goto over
         fi;
 again:
         skip
@@ -339,8 +378,8 @@ over:
     skip;
     d_step {
         touch_call(c);
-        outcome[c] = (STATE(word[c]) == DONE -> end[c] : CANCELED);
-        assert(STATE(word[c]) == DONE || STATE(word[c]) == LEFT);
+        outcome[c] = (STATE(word[c]) == DONE -> end[c] : REASON(STATE(word[c]) == LATE));
+        assert(STATE(word[c]) == DONE || IS_LEFT(STATE(word[c])));
         assert(outcome[c] != ANSWERED || reply_there[c])
     }
     release_call(c);
@@ -352,31 +391,49 @@ ended:
 proctype request(byte c) {
     byte old;
     byte seen;
+    byte how;
+    bool is_late;
 
     if
-    :: d_step { touch_call(c); reply_there[c] = true }
-        finish(c, ANSWERED, old, seen);
-        if
-#ifdef A_LEFT_CALL_IS_ANSWERED
-        :: accepted[c] = true
+    :: look_at_clock(c, is_late);
+        d_step { touch_call(c); reply_there[c] = !is_late; how = (is_late -> TIMED_OUT : ANSWERED) }
+        finish(c, how, old, seen);
+        d_step {
+            touch_call(c);
+            if
+#ifndef A_LEFT_CALL_IS_ANSWERED
+            :: old == LEFT ->
+                reply_there[c] = false;
+#ifdef LEFT_IS_TOLD_TIMED_OUT
+                told[c] = REASON(is_late)
 #else
-        :: old == LEFT -> d_step { touch_call(c); reply_there[c] = false }
-        :: else -> accepted[c] = true
+                told[c] = CANCELED
 #endif
-        fi;
+            :: old == LATE ->
+                reply_there[c] = false;
+#ifdef LATE_IS_TOLD_CANCELED
+                told[c] = CANCELED
+#else
+                told[c] = TIMED_OUT
+#endif
+#endif
+            :: else -> told[c] = how
+            fi
+        }
         drop_request(c)
     :: drop_request(c);
 #ifdef CHANNEL_BEFORE_END
         drop_reference();
 #endif
-        finish(c, CANCELED, old, seen)
+        look_at_clock(c, is_late);
+        how = REASON(is_late);
+        finish(c, how, old, seen)
 #ifdef CHANNEL_BEFORE_END
         ; references++
 #endif
     fi;
     release_call(c);
-    drop_reference();
-    requests_ended++
+    d_step { drop_reference(); requests_ended++ }
 }
 
 // The end of a call that was taken out of the queue without a Request, by a server that is there.
@@ -418,10 +475,12 @@ proctype server() {
                 fi
             }
             if
-            :: wanted ->  // A Request.
+            :: wanted ->  // A Request. The clock was read before the lock: the deadline may have passed since.
                 d_step { references++; requests++ }
                 run request(c)
-            :: wanted -> end_taken_out(c, EXPIRED, old, seen)
+            :: wanted ->  // It has expired.
+                passed[c] = true;
+                end_taken_out(c, TIMED_OUT, old, seen)
 #ifdef LEFT_CALL_IS_FREED
             :: i && !wanted -> drop_request(c); release_call(c)
 #endif
@@ -454,8 +513,7 @@ proctype server() {
         c++
     :: else -> break
     od;
-    drop_reference();
-    server_ended = true
+    d_step { drop_reference(); server_ended = true }
 }
 
 // The last client may go as soon as the calls are entered: their callers do not need it.
@@ -465,8 +523,7 @@ proctype clients() {
     :: c < CALLS -> entered[c]; c++
     :: else -> break
     od;
-    drop_reference();
-    clients_ended = true
+    d_step { drop_reference(); clients_ended = true }
 }
 
 #define ALL_ENDED \
@@ -495,8 +552,9 @@ init {
         :: i < CALLS ->
             assert(freed[i] && !request_there[i] && !queued[i]);
             assert(resumes[i] == 0 && !wait_open[i]);
-            assert(counted[i] == 1);
-            assert(accepted[i] == (outcome[i] == ANSWERED));
+            assert(COUNTED_IF_ENDED_AS(i, ANSWERED) && COUNTED_IF_ENDED_AS(i, CLOSED));
+            assert(COUNTED_IF_ENDED_AS(i, TIMED_OUT) && COUNTED_IF_ENDED_AS(i, CANCELED));
+            assert(told[i] == outcome[i] || (told[i] == NOTHING && outcome[i] != ANSWERED));
             i++
         :: else -> break
         od;
