@@ -30,7 +30,7 @@ std::error_code BlockingPool::submit(TaskHeader* job) noexcept {
         return RuntimeError::Closed;
     }
     // Each of these takes a job as soon as it runs, so that many of the jobs do not wait for a thread.
-    const auto free_threads = idle_ + starting_;
+    const auto free_threads = idle_ + starting_ + finishing_;
     if (free_threads <= jobs_.size() && (threads_.size() == most_threads_ || !start_thread())) {
         if (threads_.empty()) {
             return RuntimeError::ThreadSpawn;
@@ -69,7 +69,7 @@ void BlockingPool::thread_main(Threads::iterator self) noexcept {
     --starting_;
     name_this_thread(core_.options.thread_prefix, "-blk-", started_++);
     for (;;) {
-        if (auto* item = jobs_.pop_front()) {
+        if (auto* item = closed_ ? nullptr : jobs_.pop_front()) {
             auto* job = static_cast<TaskHeader*>(item);
             lock.unlock();
             job->owner.executor = &executor;
@@ -77,8 +77,12 @@ void BlockingPool::thread_main(Threads::iterator self) noexcept {
             refuse_after_fork(core_.id);  // The jobs that are queued are the parent's.
             executor.ended = nullptr;
             destroy_frame(job);
+            lock.lock();
+            ++finishing_;  // Before anybody knows that the job has ended, and begins another.
+            lock.unlock();
             complete_task(job, core_);
             lock.lock();
+            --finishing_;
             continue;
         }
         if (closed_) {
@@ -107,14 +111,18 @@ void BlockingPool::thread_main(Threads::iterator self) noexcept {
 }
 
 void BlockingPool::close() noexcept {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    work_.notify_all();
+}
+
+void BlockingPool::drop() noexcept {
     WorkList dropped;
     {
         const std::lock_guard lock(mutex_);
-        closed_ = true;
         while (auto* item = jobs_.pop_front()) {
             dropped.push_back(item);
         }
-        work_.notify_all();
     }
     while (auto* item = dropped.pop_front()) {
         auto* job = static_cast<TaskHeader*>(item);

@@ -29,8 +29,10 @@ public:
     /// Zero on acceptance; else Closed, Overloaded, or ThreadSpawn when there is no thread and none can be started.
     [[nodiscard]] std::error_code submit(TaskHeader* job) noexcept;
 
-    /// Refuses new jobs and ends the waiting ones as canceled. Those that run go on.
+    /// Refuses new jobs, and begins none that wait. Those that run go on.
     void close() noexcept;
+    /// Ends the waiting ones as canceled. After close().
+    void drop() noexcept;
     /// Waits for the threads. After close(), and not on one of them.
     void join() noexcept;
 
@@ -54,7 +56,8 @@ private:
     Threads threads_;
     Threads ended_;  // Have left their loop; joined by the next one to leave, or by join().
     std::size_t idle_ = 0;
-    std::size_t starting_ = 0;  // Started, and not yet looking for jobs.
+    std::size_t starting_ = 0;   // Started, and not yet looking for jobs.
+    std::size_t finishing_ = 0;  // Telling the end of a job, and about to look for another.
     std::uint64_t started_ = 0;
     bool closed_ = false;
 };

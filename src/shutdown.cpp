@@ -145,7 +145,7 @@ void find_parents(TaskHeader* child) noexcept {
 
 /// Alone, with every shard waiting: gives each unfinished task to the shard that has it.
 void RuntimeCore::collect_tasks() noexcept {
-    blocking.close();  // Waiting jobs end here, so their joiners are woken like any other.
+    blocking.drop();  // Waiting jobs end here, so their joiners are woken like any other.
     const auto queue_up = [](Shard& shard, WorkItem* item) noexcept {
         auto* task = static_cast<TaskHeader*>(item);
         task->awaits_completer = false;
@@ -316,6 +316,7 @@ void RuntimeCore::shutdown() noexcept {
         }
         return;
     }
+    blocking.close();  // First: who sees a spawn refused knows that no queued job begins any more.
     phase_.store(Phase::Closing, std::memory_order_seq_cst);
     if (on_own_thread) {
         const CoreRef keep(this);

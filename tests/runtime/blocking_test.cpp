@@ -15,6 +15,7 @@
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
 #include "support/process_gauges.hpp"
+#include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
 
@@ -189,6 +190,22 @@ TEST_P(Blocking, AFullQueueIsOverloaded) {
     handle.spawn_blocking([] {}).get();
 }
 
+// Who knows that the last job has ended knows that its thread is free.
+TEST_P(Blocking, AThreadWhoseJobHasEndedIsFree) {
+    auto one = builder(1).blocking_threads(1).blocking_queue_capacity(1).build();
+    const auto handle = one.handle();
+    for (unsigned round = 0; round < scaled(3'000, 500); ++round) {
+        handle.spawn_blocking([] {}).get();
+        Event release;
+        auto running = handle.spawn_blocking([&] { release.wait(); });
+        auto waiting = handle.spawn_blocking([] {});
+        ASSERT_FALSE(running.spawn_error());
+        ASSERT_FALSE(waiting.spawn_error()) << "round " << round;
+        release.set();
+        waiting.get();
+    }
+}
+
 TEST_P(Blocking, JobsForWhichAThreadIsOnItsWayDoNotWait) {
     for (int round = 0; round < 50; ++round) {
         auto one = builder(1).blocking_threads(2).blocking_queue_capacity(1).build();
@@ -266,6 +283,37 @@ TEST_P(Blocking, AtAShutdownQueuedJobsAreCanceledAndRunningOnesAwaited) {
     closer.join();
     EXPECT_EQ(run[0].get(), 0);
     EXPECT_EQ(run[1].get(), 1);
+}
+
+// Not even while a shard is in a long step, and the shutdown waits for it.
+TEST_P(Blocking, NoQueuedJobBeginsInAShutdown) {
+    for (int round = 0; round < 10; ++round) {
+        auto one = builder(1).blocking_threads(1).build();
+        const auto handle = one.handle();
+        Event release;
+        Event running;
+        auto job = handle.spawn_blocking([&] {
+            running.set();
+            release.wait();
+        });
+        std::vector<JoinHandle<void>> queued;
+        for (int i = 0; i < 20; ++i) {
+            queued.push_back(handle.spawn_blocking([] { ADD_FAILURE() << "it ran"; }));
+        }
+        running.wait();
+        StalledShard stalled(handle, 0);
+        std::thread closer([&] { one.shutdown(); });
+        while (handle.spawn_round_robin([] {}).spawn_error() != RuntimeError::Closed) {
+            std::this_thread::yield();
+        }
+        release.set();
+        job.get();
+        stalled.release();
+        closer.join();
+        for (auto& each : queued) {
+            EXPECT_THROW(each.get(), std::system_error);
+        }
+    }
 }
 
 TEST_P(Blocking, ThreadsEndWithTheRuntime) {
