@@ -44,12 +44,7 @@ bool sleep_suspend(SleepWait& wait, TaskHeader* root) noexcept {
 
 std::stop_token task_stop_token(TaskHeader* root) {
     arm_forks_above(root);
-    if (auto* state = root->stop.shared_state()) {
-        return state->source.get_token();
-    }
-    std::stop_source stopped;  // The stop came before the first request for the token: no need to keep a state.
-    stopped.request_stop();
-    return stopped.get_token();
+    return root->stop.shared_state()->source.get_token();
 }
 
 }  // namespace spargio::detail

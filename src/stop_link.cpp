@@ -2,6 +2,8 @@
 // Stop requests: the parts that run once per request or per token.
 #include "stop_link.hpp"
 
+#include <memory>
+
 namespace spargio::detail {
 
 namespace {
@@ -45,17 +47,18 @@ StopLink::StopState* StopLink::shared_state() {
     if ((own & kShared) != 0) {
         return state_of(own, kShared);
     }
-    if ((own & kStopped) != 0) {
-        return nullptr;
+    auto state = std::make_unique<StopState>();
+    // The task runs, so the word is Idle or Stopped; it becomes Stopped at most once.
+    for (;;) {
+        if ((own & kStopped) != 0) {
+            state->source.request_stop();
+            state->word.store(kStopped, std::memory_order_relaxed);
+        }
+        if (word_.compare_exchange_strong(own, reinterpret_cast<std::uintptr_t>(state.get()) | kShared,
+                                          std::memory_order_acq_rel, std::memory_order_acquire)) {
+            return state.release();
+        }
     }
-    auto* state = new StopState;
-    // The task runs, so the word is Idle or, since the load, Stopped.
-    if (!word_.compare_exchange_strong(own, reinterpret_cast<std::uintptr_t>(state) | kShared,
-                                       std::memory_order_acq_rel, std::memory_order_acquire)) {
-        delete state;
-        return nullptr;
-    }
-    return state;
 }
 
 }  // namespace spargio::detail

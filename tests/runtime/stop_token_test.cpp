@@ -45,7 +45,9 @@ TEST_P(StopToken, OfATaskThatWasStoppedBeforeIsStopped) {
         const auto token = co_await this_task::stop_token();
         EXPECT_TRUE(token.stop_requested());
         const auto again = co_await this_task::stop_token();
-        EXPECT_TRUE(again.stop_requested());
+        EXPECT_EQ(again, token);
+        const auto inner = co_await []() -> Task<std::stop_token> { co_return co_await this_task::stop_token(); }();
+        EXPECT_EQ(inner, token);
         bool called = false;
         const std::stop_callback callback(token, [&] { called = true; });
         EXPECT_TRUE(called) << "at once";

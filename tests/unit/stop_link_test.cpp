@@ -154,10 +154,16 @@ TEST(StopLinkToken, CallbacksRunBeforeTheWaitIsHeld) {
     EXPECT_FALSE(link.finish_cancel());
 }
 
-TEST(StopLinkToken, ThereIsNoStateAfterAStop) {
+TEST(StopLinkToken, AStateMadeAfterTheStopIsStopped) {
     StopLink link;
     EXPECT_EQ(link.request(), nullptr);
-    EXPECT_EQ(link.shared_state(), nullptr);
+    auto* state = link.shared_state();
+    EXPECT_TRUE(state->source.stop_requested());
+    EXPECT_TRUE(link.stop_requested());
+    Wait wait(&cancel_nothing);
+    EXPECT_FALSE(link.arm(&wait));
+    EXPECT_EQ(link.request(), nullptr);
+    EXPECT_EQ(link.shared_state(), state);
 }
 
 TEST(StopLinkToken, AStateMadeBeforeTheStopStays) {

@@ -99,8 +99,8 @@ public:
         return (word().load(std::memory_order_acquire) & kStopped) != 0;
     }
 
-    /// The shared state of std::stop_token, made at the first request for it; null when a stop has come before that.
-    /// Task only, while it runs.
+    /// The shared state of std::stop_token, made at the first request for it: a stop may have come before. Task only,
+    /// while it runs. Throws std::bad_alloc.
     struct StopState;
     [[nodiscard]] StopState* shared_state();
 
