@@ -90,6 +90,9 @@ std::optional<BuildFailure> complete_options(RuntimeOptions& options) {
     if (options.sqpoll_idle && options.defer_taskrun.value_or(false)) {
         return invalid("io_uring_sqpoll and io_uring_defer_taskrun exclude each other: choose one");
     }
+    if (options.sqpoll_idle && options.coop_taskrun.value_or(false) && options.backend != BackendKind::Queue) {
+        return invalid("io_uring_sqpoll and io_uring_coop_taskrun exclude each other: choose one");
+    }
     if (options.defer_taskrun.value_or(false) && !options.single_issuer.value_or(true)) {
         return invalid("io_uring_defer_taskrun needs io_uring_single_issuer: the kernel accepts it only on such rings");
     }

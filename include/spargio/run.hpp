@@ -15,7 +15,7 @@ namespace spargio {
 /// lambda with captures. Throws what build(), `f` or the task throws.
 template <class F>
 requires std::invocable<F&, RuntimeHandle>
-auto run_with(RuntimeBuilder builder, F&& f) {
+decltype(auto) run_with(RuntimeBuilder builder, F&& f) {
     Runtime runtime = builder.build();
     using Returned = std::invoke_result_t<F&, RuntimeHandle>;
     if constexpr (detail::is_task<Returned>) {
@@ -28,7 +28,7 @@ auto run_with(RuntimeBuilder builder, F&& f) {
 /// run_with() a default RuntimeBuilder.
 template <class F>
 requires std::invocable<F&, RuntimeHandle>
-auto run(F&& f) {
+decltype(auto) run(F&& f) {
     return run_with(RuntimeBuilder(), std::forward<F>(f));
 }
 

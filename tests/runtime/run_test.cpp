@@ -93,6 +93,10 @@ TEST_P(Run, BlockOnThrowsCanceledWhenAShutdownEndsTheTask) {
 TEST_P(Run, RunWithTakesATaskOrAPlainValue) {
     EXPECT_EQ(run_with(builder(2), [](const RuntimeHandle&) { return answer(); }), 42);
     EXPECT_EQ(run_with(builder(2), [](const RuntimeHandle& handle) { return handle.shard_count(); }), 2U);
+    int there = 1;
+    run_with(builder(1), [&there](const RuntimeHandle&) -> Task<int&> { co_return there; }) = 2;
+    run_with(builder(1), [&there](const RuntimeHandle&) -> int& { return there; }) += 1;
+    EXPECT_EQ(there, 3);
     run_with(builder(1), [](const RuntimeHandle&) {});
     run_with(builder(1), [](const RuntimeHandle&) -> Task<> { co_await yield(); });
     EXPECT_EQ(*run_with(builder(1), [](const RuntimeHandle&) { return std::make_unique<int>(7); }), 7);

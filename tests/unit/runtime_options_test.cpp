@@ -90,6 +90,12 @@ const Case cases[] = {
          o.defer_taskrun = true;
      },
      "io_uring_sqpoll", "io_uring_defer_taskrun"},
+    {"sqpoll_with_coop",
+     [](RuntimeOptions& o) {
+         o.sqpoll_idle = milliseconds(10);
+         o.coop_taskrun = true;
+     },
+     "io_uring_sqpoll", "io_uring_coop_taskrun"},
     {"sqpoll_without_defer",
      [](RuntimeOptions& o) {
          o.sqpoll_idle = milliseconds(10);
