@@ -2,7 +2,6 @@
 // Noticing, taking and waiting for messages.
 #include "mailbox.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <new>
 
@@ -99,34 +98,20 @@ std::size_t Mailbox::next_unread() noexcept {
     return word * 64 + static_cast<std::size_t>(std::countr_zero(bits));
 }
 
-std::size_t Mailbox::take(Event* out, std::size_t most) noexcept {
-    std::size_t taken = 0;
-    if (!given_back_.empty()) [[unlikely]] {
-        taken = std::min(most, given_back_.size());
-        std::copy_n(given_back_.begin(), taken, out);
-        given_back_.erase(given_back_.begin(), given_back_.begin() + static_cast<std::ptrdiff_t>(taken));
-    }
-    while (taken < most && unread_ != 0) {
+void Mailbox::take_oldest(Event* out, std::size_t count) noexcept {
+    while (count != 0) {
         const auto number = next_unread();
-        taken += with_lane(number, [&](auto& lane) {
-            const auto count = lane.take(out + taken, most - taken);
-            unread_ -= count;
+        const auto taken = with_lane(number, [&](auto& lane) {
+            const auto some = lane.take(out, count);
             if (lane.ring.empty()) {
                 unread_bits_[number / 64] &= ~(std::uint64_t{1} << (number % 64));
             }
-            return count;
+            return some;
         });
+        unread_ -= taken;
+        out += taken;
+        count -= taken;
         cursor_ = number < foreign_ ? number + 1 : 0;
-    }
-    return taken;
-}
-
-bool Mailbox::give_back(const Event* events, std::size_t count) noexcept {
-    try {
-        given_back_.insert(given_back_.end(), events, events + count);
-        return true;
-    } catch (const std::bad_alloc&) {
-        return false;
     }
 }
 

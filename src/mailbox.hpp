@@ -2,6 +2,7 @@
 // Mailbox: the lanes that lead to a shard, and the tasks that wait for what comes.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -19,7 +20,10 @@ namespace spargio::detail {
 
 /// A message stays in its lane until a task of the shard takes it: there is no queue behind the lanes, so a lane's
 /// capacity is the bound from end to end. Sources publish and mark the lane dirty; the shard look()s once per turn,
-/// which makes tickets good, and gives to its waiting tasks, in the order in which they came.
+/// which makes tickets good, and wakes its waiting tasks, in the order in which they came. So many messages are then
+/// kept for each of them; which ones is decided when it goes on, and takes them: the oldest there are. One that a stop
+/// has reached meanwhile takes none, and nothing has to be put back. (A task that may go on at another shard, which
+/// cannot look into the lanes, is given its messages when it is woken.)
 ///
 /// The lane that had something new last is looked at whether it is marked or not, and before the marks: a shard that
 /// spins for an answer then sees the answer itself, and not first the news of it. Nothing relies on that: a mark comes
@@ -53,17 +57,32 @@ public:
         return (hot_ != nullptr && hot_->ring.arrived()) || dirty_.any();
     }
     /// There is a message, and a task that waits for one.
-    [[nodiscard]] bool deliverable() const noexcept {
-        return first_waiter_ != nullptr && (unread_ != 0 || !given_back_.empty());
+    [[nodiscard]] bool deliverable() const noexcept { return first_waiter_ != nullptr && unread_ != kept_; }
+    /// There are messages that tasks were woken for and have not taken yet.
+    [[nodiscard]] bool keeps_some() const noexcept { return kept_ != 0; }
+
+    /// Keeps up to `most` of the messages that have been noticed and are kept for nobody. Returns how many.
+    std::size_t keep(std::size_t most) noexcept {
+        const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(unread_ - kept_, most));
+        kept_ += count;
+        return count;
     }
-    /// Takes messages that have been noticed: at most `most`, first what was given back, then of one lane after the
-    /// other, which take turns.
-    std::size_t take(Event* out, std::size_t most) noexcept;
-    /// Puts back what was taken for a task that a stop has reached since. False: there is no memory for it.
-    [[nodiscard]] bool give_back(const Event* events, std::size_t count) noexcept;
+    /// Ends that: they are for others again.
+    void release(std::size_t kept) noexcept { kept_ -= kept; }
+    /// Ends that, and takes as many: the oldest of each lane; the lanes take turns.
+    void take_kept(Event* out, std::size_t kept) noexcept {
+        kept_ -= kept;
+        take_oldest(out, kept);
+    }
+    /// Takes up to `most` of those that have been noticed and are kept for nobody. Returns how many.
+    std::size_t take(Event* out, std::size_t most) noexcept {
+        const auto count = keep(most);
+        take_kept(out, count);
+        return count;
+    }
     /// The same, after a look if there are not as many.
     std::size_t look_and_take(Event* out, std::size_t most) noexcept {
-        if (unread_ < most) {
+        if (unread_ - kept_ < most) {
             look();
         }
         return take(out, most);
@@ -93,6 +112,8 @@ private:
     template <class AnyLane>
     [[nodiscard]] bool look_at(std::size_t number, AnyLane& lane) noexcept;
     [[nodiscard]] std::size_t next_unread() noexcept;
+    /// Requires as many unread ones.
+    void take_oldest(Event* out, std::size_t count) noexcept;
 
     const std::size_t capacity_;
     const std::size_t foreign_;  // The number of the foreign lane: the one after the shards'.
@@ -106,8 +127,8 @@ private:
     bool foreign_closed_ = false;
 
     // The shard's thread.
-    std::vector<Event> given_back_;           // Oldest first; one wait's at a time, as a rule.
     std::uint64_t unread_ = 0;                // Noticed and not taken, in all lanes.
+    std::uint64_t kept_ = 0;                  // Of these, those that tasks were woken for.
     std::vector<std::uint64_t> unread_bits_;  // A bit for each lane that holds some of them.
     std::size_t cursor_ = 0;                  // The lane whose turn it is.
     Lane* hot_ = nullptr;                     // The last one that had something new.

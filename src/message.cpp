@@ -36,7 +36,7 @@ bool event_suspend(EventWait& wait, TaskHeader* root) {
         wait.error = std::errc::operation_canceled;
         return false;
     }
-    if (here.next_waiter() == nullptr && here.events_in_step < Shard::events_per_step) {
+    if (here.next_waiter() == nullptr && !here.mailbox.keeps_some() && here.events_in_step < Shard::events_per_step) {
         wait.count = here.mailbox.look_and_take(wait.into, wait.room);
         if (wait.count != 0) {
             here.events_in_step += wait.count;
@@ -53,10 +53,14 @@ bool event_suspend(EventWait& wait, TaskHeader* root) {
     return true;
 }
 
-void event_give_back(EventWait& wait) noexcept {
-    Shard* here = current_shard();
-    if (wait.count != 0 && here == wait.shard && here->mailbox.give_back(wait.into, wait.count)) {
+void event_take_kept(EventWait& wait) noexcept {
+    Mailbox& mailbox = static_cast<Shard&>(*wait.shard).mailbox;
+    if (wait.root()->stop.stop_requested()) {
+        mailbox.release(wait.kept);
         wait.error = std::errc::operation_canceled;
+    } else {
+        mailbox.take_kept(wait.into, wait.kept);
+        wait.count = wait.kept;
     }
 }
 

@@ -61,7 +61,16 @@ bool submit_pinned(Shard& target, std::size_t number, Shard* here, TaskHeader* t
     return true;
 }
 
-/// Of a few shards from the cursor on, the one with the fewest stealable tasks waiting; a sleeping one wins.
+/// Of shards with as much to do: the lower, the sooner it would take more. One that looks for work needs no bell, one
+/// that sleeps has nothing else to do. A hint.
+int distance_to_work(const Shard& shard) noexcept {
+    if (shard.park_state.is_parked()) {
+        return 1;
+    }
+    return shard.attention.load(std::memory_order_relaxed) != Attention::Work ? 0 : 2;
+}
+
+/// Of a few shards from the cursor on, the one with the fewest stealable tasks waiting.
 Shard& least_loaded(RuntimeCore& core) noexcept {
     const auto count = core.shards.size();
     const auto start = core.steal_cursor.fetch_add(1, std::memory_order_relaxed);
@@ -70,7 +79,7 @@ Shard& least_loaded(RuntimeCore& core) noexcept {
     for (std::size_t i = 1; i < count && i < 4; ++i) {
         Shard* other = core.shards[(start + i) % count].get();
         const auto size = other->stealable_waiting();
-        if (size < best_size || (size == best_size && other->park_state.is_parked() && !best->park_state.is_parked())) {
+        if (size < best_size || (size == best_size && distance_to_work(*other) < distance_to_work(*best))) {
             best = other;
             best_size = size;
         }

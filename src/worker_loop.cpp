@@ -66,8 +66,14 @@ void Shard::take_arrivals() noexcept {
         if (wait == nullptr) {
             return;
         }
+        if (wait->root()->kind != TaskKind::Stealable) {
+            wait->kept = mailbox.keep(wait->room);
+        } else if (mailbox.keeps_some()) {
+            return;  // They are the oldest, and for those that came before.
+        } else {
+            wait->count = mailbox.take(wait->into, wait->room);
+        }
         mailbox.remove_waiter(*wait);
-        wait->count = mailbox.take(wait->into, wait->room);
         if (TaskHeader* root = end_wait(wait)) {
             schedule_here(root, *this);
         }

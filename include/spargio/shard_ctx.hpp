@@ -35,9 +35,8 @@ public:
         return event_suspend(wait_, header_of(frame)->root());
     }
     std::size_t await_resume() {
-        if (const TaskHeader* suspended = wait_.root(); suspended != nullptr && suspended->stop.stop_requested())
-            [[unlikely]] {
-            event_give_back(wait_);
+        if (wait_.kept != 0) {
+            event_take_kept(wait_);
         }
         if (wait_.error != std::errc{}) [[unlikely]] {
             throw_system_error(std::make_error_code(wait_.error));
@@ -122,13 +121,12 @@ public:
     SendTicket flush() const;
 
     /// Awaitable -> Event: the next message to this shard. Several tasks may wait: each message goes to one of them, to
-    /// the one that has waited longest. Messages of one sender come in the order in which they were sent; the senders
-    /// take turns. The caller resumes on this shard if it is pinned. Does not suspend while there are messages, but for
-    /// once in 256, so that others can run. A stop throws std::system_error(std::errc::operation_canceled), and takes
-    /// no message with it, also if it comes when the task has been given one and has not gone on yet: that one goes to
-    /// the next task, behind what others have taken in between. (Not from a stealable task that has moved, nor where
-    /// there is no memory to keep it: the task gets the message.) Awaited on another shard:
-    /// std::logic_error.
+    /// the one that has waited longest. Messages of one sender come in the order in which they were sent, whichever
+    /// tasks take them; the senders take turns. The caller resumes on this shard if it is pinned. Does not suspend
+    /// while there are messages, but for once in 256, so that others can run. A stop throws
+    /// std::system_error(std::errc::operation_canceled), and takes no message with it, also if it comes when the task
+    /// has been woken for one and has not gone on yet: that one is for the next task. (Not of a stealable task: once it
+    /// is woken the message is its own, and it gets it.) Awaited on another shard: std::logic_error.
     [[nodiscard("co_await it")]] detail::EventAwaiter next_event() const;
 
     /// Awaitable -> std::size_t: the same, as many as there are, 1 to into.size(). Empty: std::invalid_argument. `into`

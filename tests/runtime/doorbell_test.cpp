@@ -3,16 +3,13 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <fstream>
-#include <optional>
-#include <string>
 #include <thread>
 #include <vector>
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
 #include "support/files.hpp"
-#include "support/ring_descriptors.hpp"
+#include "support/ring_entries.hpp"
 #include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
 #include "support/uring_test.hpp"
@@ -196,27 +193,6 @@ private:
     std::atomic<std::uint64_t> rung_{0};
 };
 
-/// How many entries all rings have been given so far, as the kernel tells; nothing where it does not.
-std::optional<std::uint64_t> entries_submitted() {
-    std::uint64_t sum = 0;
-    for (const int ring : ring_descriptors()) {
-        std::optional<std::uint64_t> tail;
-        for (int attempt = 0; !tail && attempt < 1'000; ++attempt) {  // It is silent about a ring that it works on.
-            std::ifstream info("/proc/self/fdinfo/" + std::to_string(ring));
-            for (std::string line; !tail && std::getline(info, line);) {
-                if (line.starts_with("SqTail:")) {
-                    tail = std::stoull(line.substr(7));
-                }
-            }
-        }
-        if (!tail) {
-            return std::nullopt;
-        }
-        sum += *tail;
-    }
-    return sum;
-}
-
 class UringBells : public UringTest {
 protected:
     /// A send to shard 1, which sleeps, rings one bell and counts one; while it runs, none.
@@ -280,6 +256,16 @@ TEST_F(UringBells, OfAShardAreAnEntryEach) {
         }
     };
     handle.spawn_pinned(0, step).get();
+    const StalledShard awake(handle, 1);
+    const auto to_one_that_runs = [handle] {
+        const auto entries = entries_submitted();
+        for (std::uint32_t i = 0; i < 200; ++i) {
+            EXPECT_TRUE(handle.remote(1)->send_raw_nowait(1, i).has_value());
+            handle.remote(1)->flush();
+        }
+        EXPECT_EQ(entries_submitted(), entries);
+    };
+    handle.spawn_pinned(0, to_one_that_runs).get();
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -298,6 +299,155 @@ TEST_P(MessageWaiters, AMessageThatWasGivenToAStoppedTaskIsForTheNext) {
     EXPECT_EQ(first.get(), 1U);
     EXPECT_EQ(second.get(), std::errc::operation_canceled);
     EXPECT_EQ(third.get(), 2U);
+}
+
+/// A wait for up to `room` messages beside a sleep of `limit`: the index of what ended first.
+Task<std::size_t> wait_beside_a_sleep(std::size_t room, std::chrono::milliseconds limit) {
+    const auto some = [](std::size_t most) -> Task<std::size_t> {
+        std::vector<spargio::Event> events(most);
+        co_return co_await ShardCtx::current()->next_events(events);
+    };
+    const auto sleep = [](std::chrono::milliseconds span) -> Task<> { static_cast<void>(co_await sleep_for(span)); };
+    const auto first = co_await when_any(some(room), sleep(limit));
+    co_return first.index;
+}
+
+/// Messages that come in the step in which a deadline passes are for those that wait, whose sleeps win.
+void send_at(VirtualClock& clock, VirtualClock::Clock::time_point when, const RuntimeHandle& handle,
+             const std::function<void()>& send) {
+    StalledShard stalled(handle, 0);
+    auto sender = handle.spawn_pinned(0, [&] {
+        clock.set(when);
+        send();
+    });
+    stalled.release();
+    sender.get();
+}
+
+// The first one is woken for all three, the second one for the first of them; a sleep wins against each.
+TEST_P(MessageWaiters, WhatSeveralStoppedOnesWereWokenForKeepsItsOrder) {
+    VirtualClock clock;
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    const RemoteShard target = *handle.remote(0);
+    const auto begin = clock.now();
+    auto first = handle.spawn_pinned(0, [&]() -> Task<std::size_t> {
+        const auto index = co_await wait_beside_a_sleep(3, std::chrono::milliseconds(1));
+        clock.set(begin + std::chrono::milliseconds(20));
+        co_return index;
+    });
+    finish_step(handle, 0);
+    auto second = handle.spawn_pinned(0, wait_beside_a_sleep(1, std::chrono::milliseconds(10)));
+    finish_step(handle, 0);
+    send_at(clock, begin + std::chrono::milliseconds(2), handle, [&] {
+        for (std::uint32_t i = 1; i <= 3; ++i) {
+            EXPECT_TRUE(target.send_raw_nowait(1, i).has_value());
+        }
+    });
+    EXPECT_EQ(first.get(), 1U);
+    EXPECT_EQ(second.get(), 1U);
+    for (std::uint32_t i = 1; i <= 3; ++i) {
+        EXPECT_EQ(handle.spawn_pinned(0, next_value()).get(), i);
+    }
+}
+
+TEST_P(MessageWaiters, WhatAStoppedOneWasWokenForIsInTheQueueAllTheTime) {
+    constexpr std::size_t capacity = 8;
+    VirtualClock clock;
+    auto one = RuntimeBuilder().shards(1).backend(GetParam()).msg_ring_queue_capacity(capacity).build();
+    const auto handle = one.handle();
+    const RemoteShard target = *handle.remote(0);
+    auto task = handle.spawn_pinned(0, wait_beside_a_sleep(64, std::chrono::milliseconds(1)));
+    finish_step(handle, 0);
+    std::size_t accepted = 0;
+    const auto fill = [&] {
+        while (target.send_raw_nowait(1, 1)) {
+            ++accepted;
+        }
+    };
+    send_at(clock, clock.now() + std::chrono::milliseconds(2), handle, fill);
+    EXPECT_EQ(task.get(), 1U);
+    handle.spawn_pinned(0, fill).get();
+    EXPECT_EQ(accepted, capacity) << "no task has taken any";
+}
+
+// It may go on at another shard, which has no way to the messages: what it was woken for is its own.
+TEST_P(MessageWaiters, AStealableOneThatIsStoppedWhenItWasGivenAMessageHasIt) {
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    const RemoteShard target = *handle.remote(0);
+    JoinHandle<std::uint32_t> second;
+    auto first = handle.spawn_stealable([&]() -> Task<std::uint32_t> {
+        const auto value = co_await next_value();
+        second.request_stop();
+        co_return value;
+    });
+    finish_step(handle, 0);
+    second = handle.spawn_stealable(next_value());
+    finish_step(handle, 0);
+    handle
+        .spawn_pinned(0,
+                      [&] {
+                          EXPECT_TRUE(target.send_raw_nowait(1, 1).has_value());
+                          EXPECT_TRUE(target.send_raw_nowait(1, 2).has_value());
+                      })
+        .get();
+    EXPECT_EQ(first.get(), 1U);
+    EXPECT_EQ(second.get(), 2U);
+}
+
+// Pinned ones take theirs when they go on, stealable ones when they are woken: still in the order in which they came.
+TEST_P(MessageWaiters, PinnedAndStealableOnesAreServedInTurn) {
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    const RemoteShard target = *handle.remote(0);
+    std::vector<JoinHandle<std::uint32_t>> waiters;
+    for (int i = 0; i < 8; ++i) {
+        waiters.push_back(i % 2 == 0 ? handle.spawn_pinned(0, next_value()) : handle.spawn_stealable(next_value()));
+        finish_step(handle, 0);
+    }
+    handle
+        .spawn_pinned(0,
+                      [&] {
+                          for (std::uint32_t i = 0; i < 8; ++i) {
+                              EXPECT_TRUE(target.send_raw_nowait(1, i).has_value());
+                          }
+                      })
+        .get();
+    for (std::uint32_t i = 0; i < 8; ++i) {
+        EXPECT_EQ(waiters[i].get(), i);
+    }
+}
+
+// The shard has kept the message for one that waits; who asks now is behind it, and yet gets what is left.
+TEST_P(MessageWaiters, WhoAsksWhileAnotherIsWokenIsBehindIt) {
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    const RemoteShard target = *handle.remote(0);
+    std::vector<std::uint32_t> got;
+    const auto note = [&](bool holds) -> Task<> {
+        if (holds) {
+            co_await yield();  // Until the look at the messages, which is before the second item.
+        }
+        const auto event = co_await ShardCtx::current()->next_event();
+        got.push_back(event.val);
+    };
+    auto waiter = handle.spawn_pinned(0, note(false));
+    finish_step(handle, 0);
+    StalledShard stalled(handle, 0);
+    std::vector<JoinHandle<>> askers;
+    for (int i = 0; i < 8; ++i) {
+        askers.push_back(handle.spawn_pinned(0, note(i % 2 == 0)));
+    }
+    for (std::uint32_t i = 0; i < 9; ++i) {
+        EXPECT_TRUE(target.send_raw_nowait(1, i).has_value());
+    }
+    stalled.release();
+    waiter.get();
+    for (auto& asker : askers) {
+        asker.get();
+    }
+    EXPECT_EQ(got, (std::vector<std::uint32_t>{0, 1, 2, 3, 4, 5, 6, 7, 8}));
 }
 
 }  // namespace

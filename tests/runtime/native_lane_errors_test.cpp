@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What each operation of NativeLane makes of each answer of the kernel: injected through the fault seam.
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -249,6 +250,11 @@ TEST_F(NativeLaneErrors, OneByteAtATimeUnderEveryHelper) {
         EXPECT_EQ(text_of(one.value()), "o");
         const auto one_written = co_await lane.write_at(file.get(), 0, bytes_of(text));
         EXPECT_EQ(one_written.value(), 1U);
+        std::array<std::byte, 8> eight{};
+        const auto one_read = co_await lane.read_at(file.get(), 3, std::span(eight));
+        EXPECT_EQ(one_read.value(), 1U);
+        const auto owned = co_await lane.write_at(file.get(), 0, std::vector<std::byte>(8));
+        EXPECT_EQ(owned.value(), 1U);
         const Pipe pipe;
         const auto sent = co_await lane.write_all_at(pipe.writer.get(), NativeLane::current_position, bytes_of(text));
         EXPECT_TRUE(sent.has_value());

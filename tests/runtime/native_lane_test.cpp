@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 #include <liburing.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -285,7 +286,8 @@ TEST_F(NativeLaneTest, AnOperationOfOnesOwn) {
                           EXPECT_EQ(failed.error(), std::errc::no_such_file_or_directory);
                           auto never_told = [](io_uring_sqe* sqe) {
                               io_uring_prep_nop(sqe);
-                              sqe->flags |= IOSQE_CQE_SKIP_SUCCESS | IOSQE_IO_LINK | IOSQE_IO_DRAIN;
+                              sqe->flags |= IOSQE_CQE_SKIP_SUCCESS | IOSQE_IO_LINK | IOSQE_IO_HARDLINK |
+                                            IOSQE_IO_DRAIN | IOSQE_BUFFER_SELECT;
                           };
                           auto owns = [buffer = std::make_unique<std::byte[]>(4), fd](io_uring_sqe* sqe) {
                               io_uring_prep_read(sqe, fd, buffer.get(), 4, 0);
@@ -311,6 +313,25 @@ TEST_F(NativeLaneTest, AnAwaitableMayBeMadeEarlierAndOutliveItsLane) {
                           EXPECT_EQ(text_of(read.value()), "kept");
                       })
         .get();
+}
+
+/// A length has 32 bits in the kernel.
+TEST_F(NativeLaneTest, ALengthBeyondWhatTheKernelTakesIsCut) {
+    constexpr std::size_t length = (std::size_t{4} << 30U) + 8;
+    void* room = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    ASSERT_NE(room, MAP_FAILED);
+    const auto file = file_of("ten bytes!");
+    handle_
+        .spawn_pinned(0,
+                      [&]() -> Task<> {
+                          const std::span all(static_cast<std::byte*>(room), length);
+                          const auto read = co_await lane_.read_at(file.get(), 0, all);
+                          EXPECT_EQ(read.value(), 10U);
+                          const auto exact = co_await lane_.read_exact_at(file.get(), 0, all);
+                          EXPECT_EQ(exact.error(), IoError::UnexpectedEof);
+                      })
+        .get();
+    munmap(room, length);
 }
 
 TEST_F(NativeLaneTest, MoreOperationsThanTheRingHasRoomFor) {

@@ -5,12 +5,14 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/stalled_shard.hpp"
 
 namespace spargio::test {
 namespace {
@@ -258,6 +260,32 @@ TEST_P(Placement, StealablePreferredIsQueuedAtItsShard) {
         for (auto& blocker : blockers) {
             blocker.get();
         }
+    }
+}
+
+// With every shard stalled nothing is stolen before the look.
+TEST_P(Placement, StealableFromOutsideIsQueuedWhereTheFewestWait) {
+    auto three = runtime(3);
+    const auto handle = three.handle();
+    const NoLateWakes all_woken(handle);
+    std::vector<std::unique_ptr<StalledShard>> stalled;
+    for (ShardId shard = 0; shard < 3; ++shard) {
+        stalled.push_back(std::make_unique<StalledShard>(handle, shard));
+    }
+    std::vector<JoinHandle<ShardId>> waiting;
+    const auto spawn = [&](int count, const TaskPlacement& placement) {
+        for (int i = 0; i < count; ++i) {
+            waiting.push_back(handle.spawn_with_placement(placement, shard_here));
+        }
+        return handle.stats_snapshot().shard_command_depths;
+    };
+    spawn(10, TaskPlacement::stealable_preferred(0));
+    EXPECT_EQ(spawn(5, TaskPlacement::stealable_preferred(2)), (std::vector<std::uint64_t>{10, 0, 5}));
+    EXPECT_EQ(spawn(5, TaskPlacement::stealable()), (std::vector<std::uint64_t>{10, 5, 5}));
+    EXPECT_EQ(spawn(10, TaskPlacement::stealable()), (std::vector<std::uint64_t>{10, 10, 10}));
+    stalled.clear();
+    for (auto& task : waiting) {
+        task.get();
     }
 }
 

@@ -13,7 +13,9 @@
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
 #include "support/process_gauges.hpp"
+#include "support/ring_entries.hpp"
 #include "support/stress.hpp"
+#include "support/uring_test.hpp"
 #include "support/virtual_clock.hpp"
 
 namespace spargio::test {
@@ -295,6 +297,38 @@ TEST_P(Sleep, AHundredThousandSleepersAllWakeAndCostNoDescriptor) {
     clock.advance(handle, 300ms);
     all.wait();
     EXPECT_EQ(woken.load(), sleepers);
+}
+
+class SleepOnRings : public UringTest {
+protected:
+    Watchdog watchdog_{"sleeps on rings"};
+};
+
+TEST_F(SleepOnRings, AreNothingThatTheKernelHearsOf) {
+    if (!entries_submitted()) {
+        GTEST_SKIP() << "the ring's state in /proc/self/fdinfo is not available";
+    }
+    auto one = builder(1).build();
+    one.block_on([]() -> Task<> {
+        constexpr std::size_t count = 1'000;
+        const auto entries = entries_submitted();
+        std::vector<JoinHandle<std::error_code>> sleepers;
+        std::size_t begun = 0;
+        for (std::size_t i = 0; i < count; ++i) {
+            sleepers.push_back(ShardCtx::current()->spawn_local([&begun]() -> Task<std::error_code> {
+                ++begun;
+                co_return co_await sleep_and_tell(1h);
+            }));
+        }
+        while (begun != count) {
+            co_await yield();
+        }
+        for (auto& sleeper : sleepers) {
+            sleeper.request_stop();
+            EXPECT_EQ(co_await std::move(sleeper), std::errc::operation_canceled);
+        }
+        EXPECT_EQ(entries_submitted(), entries);
+    }());
 }
 
 TEST_P(Sleep, AHundredThousandSleepersAreCanceled) {

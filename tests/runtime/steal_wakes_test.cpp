@@ -8,6 +8,8 @@
 #include <thread>
 #include <tuple>
 
+#include "scheduler.hpp"
+#include "shard.hpp"
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
 #include "support/process_gauges.hpp"
@@ -106,6 +108,46 @@ TEST_P(StealWakes, AForkWakesOneShardForEachChildAtMost) {
         parent.get();
     });
     EXPECT_LE(rung, 2 * kRounds + kStrays);
+}
+
+// One shard spins and looks for work, for a second if nothing takes its CPU; the others sleep.
+TEST_P(StealWakes, NobodyIsWokenWhileAShardSearches) {
+    const auto three = builder(3).idle_spin(std::chrono::seconds(1)).build();
+    const auto handle = three.handle();
+    const NoLateWakes all_woken(handle);
+    const auto core_of = [] { return &detail::current_shard()->runtime(); };
+    detail::RuntimeCore& core = *handle.spawn_pinned(0, core_of).get();
+    const auto wait_until_one_searches = [&](std::uint32_t asleep) {
+        while (!core.searching.load() || core.parked.load() != asleep) {
+            if (core.parked.load() > asleep) {
+                handle.spawn_stealable([] {}).detach();  // The searcher was kept from its CPU, and sleeps, too.
+            }
+            std::this_thread::yield();
+        }
+    };
+    // While it searched, a shard may have been kept from its CPU and have gone to sleep.
+    constexpr std::uint64_t kMost = kRounds / 4;
+    std::uint64_t rung = 0;
+    for (std::uint64_t round = 0; round < kRounds; ++round) {
+        wait_until_one_searches(2);
+        const auto before = handle.stats_snapshot().doorbells_rung;
+        handle.spawn_stealable([] {}).get();
+        rung += handle.stats_snapshot().doorbells_rung - before;
+    }
+    EXPECT_LE(rung, kMost) << "by a spawn from outside";
+    rung = 0;
+    for (std::uint64_t round = 0; round < kRounds; ++round) {
+        const auto spawn = [&] {
+            wait_until_one_searches(1);
+            const auto before = handle.stats_snapshot().doorbells_rung;
+            Event ran;
+            handle.spawn_stealable([&] { ran.set(); }).detach();
+            ran.wait();
+            return handle.stats_snapshot().doorbells_rung - before;
+        };
+        rung += handle.spawn_pinned(0, spawn).get();
+    }
+    EXPECT_LE(rung, kMost) << "by a spawn of a task";
 }
 
 // A task that yields, or is alone where it was woken, needs nobody.

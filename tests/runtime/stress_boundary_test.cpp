@@ -152,6 +152,9 @@ public:
         check(watched);
     }
 
+    /// Calls, after run().
+    [[nodiscard]] std::size_t begun() const { return std::min<std::size_t>(next_, records_.size()); }
+
 private:
     [[nodiscard]] const RuntimeHandle& any_runtime() { return handles_[random_.below(2)]; }
     [[nodiscard]] TaskPlacement place() {
@@ -319,8 +322,7 @@ private:
     }
 
     void check(const StressClient (&watched)[2]) {
-        const std::size_t begun = std::min<std::size_t>(next_, records_.size());
-        for (std::size_t i = 0; i < begun; ++i) {
+        for (std::size_t i = 0; i < begun(); ++i) {
             const Record& record = records_[i];
             ASSERT_EQ(record.resolved, 1) << "call " << i;
             ASSERT_LE(record.taken, 1);
@@ -360,9 +362,11 @@ SPARGIO_ON_BOTH_BACKENDS(StressBoundary);
 /// SPARGIO_TEST_LONGER=25: a million calls.
 TEST_P(StressBoundary, BothSidesAgreeHowEachCallEnded) {
     const unsigned rounds = scaled(20, 4);
+    constexpr std::size_t calls = 1'000;
     for (unsigned round = 0; round < rounds; ++round) {
-        CallWorld world(GetParam(), stress_seed() + round, 1000);
+        CallWorld world(GetParam(), stress_seed() + round, calls);
         world.run();
+        ASSERT_EQ(world.begun(), calls);
         ASSERT_FALSE(HasFatalFailure());
         ASSERT_EQ(live_payloads.load(), 0);
         watchdog_.progress("round " + std::to_string(round));

@@ -65,7 +65,8 @@ void all_arrive(BackendKind backend, const Limits& limits, Watchdog& watchdog) {
                     static_cast<unsigned long long>(traffic.accepted()),
                     static_cast<unsigned long long>(traffic.refused()), static_cast<unsigned long long>(stats.parks),
                     static_cast<unsigned long long>(stats.doorbells_rung));
-        EXPECT_GE(traffic.accepted(), limits.time ? 1 : limits.messages);
+        // The limit of time is for machines with much other work.
+        EXPECT_GE(traffic.accepted(), limits.time ? limits.messages / 100 : limits.messages);
         if (::testing::Test::HasFailure()) {
             return;
         }
@@ -85,12 +86,14 @@ void end_at_random_moments(BackendKind backend, unsigned rounds, Watchdog& watch
         watchdog.progress("round " + std::to_string(round) + ": " + shape);
         const RuntimeHandle handle = runtime.handle();
         {
-            MessageTraffic traffic(runtime, {shards, threads, ~std::uint64_t{0}, 1h, random.one_in(2), random.next()});
+            const bool naps = random.one_in(2);
+            MessageTraffic traffic(runtime, {shards, threads, ~std::uint64_t{0}, 1h, naps, random.next(), true});
             spin_for(std::chrono::microseconds(random.below(2'000)));
             if (random.one_in(4)) {
                 handle.spawn_pinned(0, [&] { runtime.shutdown(); }).detach();
             }
             runtime.shutdown();
+            EXPECT_EQ(traffic.out_of_order(), 0U);
         }
         const auto stats = handle.stats_snapshot();
         EXPECT_EQ(stats.ring_msgs_submitted, stats.ring_msgs_completed + stats.ring_msgs_failed) << to_string(stats);
@@ -125,7 +128,7 @@ protected:
     void survive(EveryNth& faults) {
         const InstalledFaults installed(faults);
         faults.arm();
-        all_arrive(BackendKind::IoUring, {scaled(2, 1), sanitized ? 30'000 : 200'000, true, 1500ms}, watchdog_);
+        all_arrive(BackendKind::IoUring, {scaled(2, 1), sanitized ? 30'000 : 200'000, true, 10s}, watchdog_);
         end_at_random_moments(BackendKind::IoUring, scaled(50, 10), watchdog_);
         faults.disarm();
         EXPECT_GT(faults.failed(), 20U);

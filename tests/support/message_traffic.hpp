@@ -29,6 +29,7 @@ public:
         std::chrono::milliseconds time;  // in that time.
         bool naps;                       // Senders sleep now and then, so that shards do.
         std::uint64_t seed;
+        bool shut_down = false;  // In the middle of it.
     };
 
     MessageTraffic(Runtime& runtime, const Plan& plan);
@@ -41,6 +42,8 @@ public:
 
     [[nodiscard]] std::uint64_t accepted() const;
     [[nodiscard]] std::uint64_t refused() const;
+    /// Messages that did not arrive in their turn. After finish(), or a shutdown.
+    [[nodiscard]] std::uint64_t out_of_order() const;
     /// Empty if what arrived is what was accepted, pair for pair, in order; else what is wrong first.
     [[nodiscard]] std::string verdict() const;
 
@@ -88,6 +91,8 @@ private:
     Task<> send_from_shard(std::size_t shard, Random random);
     void send_from_thread(std::size_t sender, Random random);
     Task<> receive(std::size_t shard, Random random);
+    /// Waits for one message, and takes up to `further` more.
+    Task<> take_some(std::size_t shard, std::size_t further);
 
     const Plan plan_;
     const RuntimeHandle runtime_;

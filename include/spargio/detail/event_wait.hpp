@@ -18,6 +18,7 @@ struct EventWait : ShardWait {
     Event* into;
     std::size_t room;
     std::size_t count = 0;  // What was received.
+    std::size_t kept = 0;   // What the task, which has been woken, takes when it goes on.
     EventWait* before = nullptr;
     EventWait* after = nullptr;
     std::errc error{};  // operation_canceled once a stop has ended it.
@@ -27,8 +28,8 @@ struct EventWait : ShardWait {
 /// the shard that it wants to hear of.
 [[nodiscard]] bool event_suspend(EventWait& wait, TaskHeader* root);
 
-/// The task has suspended, goes on with events, and a stop has come after it was given them. Gives them back, to who is
-/// next, and sets `error`; unless the task has moved: then they are its own.
-void event_give_back(EventWait& wait) noexcept;
+/// The task goes on, and events are kept for it: takes them; or, if a stop has come since it was woken, leaves them to
+/// who is next, and sets `error`.
+void event_take_kept(EventWait& wait) noexcept;
 
 }  // namespace spargio::detail
