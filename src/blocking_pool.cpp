@@ -29,13 +29,14 @@ std::error_code BlockingPool::submit(TaskHeader* job) noexcept {
     if (closed_) {
         return RuntimeError::Closed;
     }
-    // Each of these takes a job as soon as it runs, so that many of the jobs do not wait for a thread.
-    const auto free_threads = idle_ + starting_ + finishing_;
+    // Each of these takes a job as soon as it runs, so that many of the jobs do not wait for a thread. One that tells
+    // the end of a job will, too, but what it tells may run code of the user's first: nobody waits for it who need not.
+    const auto free_threads = idle_ + starting_;
     if (free_threads <= jobs_.size() && (threads_.size() == most_threads_ || !start_thread())) {
         if (threads_.empty()) {
             return RuntimeError::ThreadSpawn;
         }
-        if (jobs_.size() - free_threads >= most_waiting_) {
+        if (jobs_.size() - free_threads >= finishing_ + most_waiting_) {
             return RuntimeError::Overloaded;
         }
     }

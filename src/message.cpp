@@ -3,6 +3,7 @@
 #include "spargio/message.hpp"
 
 #include <stdexcept>
+#include <utility>
 
 #include "process_fork.hpp"
 #include "runtime_core.hpp"
@@ -55,12 +56,13 @@ bool event_suspend(EventWait& wait, TaskHeader* root) {
 
 void event_take_kept(EventWait& wait) noexcept {
     Mailbox& mailbox = static_cast<Shard&>(*wait.shard).mailbox;
+    const auto kept = std::exchange(wait.kept, 0);  // The awaiter may be awaited again.
     if (wait.root()->stop.stop_requested()) {
-        mailbox.release(wait.kept);
+        mailbox.release(kept);
         wait.error = std::errc::operation_canceled;
     } else {
-        mailbox.take_kept(wait.into, wait.kept);
-        wait.count = wait.kept;
+        mailbox.take_kept(wait.into, kept);
+        wait.count = kept;
     }
 }
 

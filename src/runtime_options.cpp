@@ -90,6 +90,7 @@ std::optional<BuildFailure> complete_options(RuntimeOptions& options) {
     if (options.sqpoll_idle && options.defer_taskrun.value_or(false)) {
         return invalid("io_uring_sqpoll and io_uring_defer_taskrun exclude each other: choose one");
     }
+    // Without a ring it has always been accepted.
     if (options.sqpoll_idle && options.coop_taskrun.value_or(false) && options.backend != BackendKind::Queue) {
         return invalid("io_uring_sqpoll and io_uring_coop_taskrun exclude each other: choose one");
     }

@@ -145,7 +145,7 @@ void find_parents(TaskHeader* child) noexcept {
 
 /// Alone, with every shard waiting: gives each unfinished task to the shard that has it.
 void RuntimeCore::collect_tasks() noexcept {
-    blocking.drop();  // Waiting jobs end here, so their joiners are woken like any other.
+    blocking.drop();  // If nobody has yet: their joiners are woken like any other.
     const auto queue_up = [](Shard& shard, WorkItem* item) noexcept {
         auto* task = static_cast<TaskHeader*>(item);
         task->awaits_completer = false;
@@ -344,6 +344,7 @@ void RuntimeCore::shutdown() noexcept {
 }
 
 void RuntimeCore::finish_shutdown() noexcept {
+    blocking.drop();  // Whoever waits for one of these must not wait for the shards' steps, one of which he may be in.
     for (auto& thread : threads_) {
         if (thread.is_current()) {
             thread.detach();

@@ -11,8 +11,9 @@
 namespace spargio {
 
 /// Builds a runtime, calls `f(handle)` on the calling thread, blocks until the task it returns has ended (a plain value
-/// is taken as it is), shuts the runtime down, and gives f's value. `f` stays alive meanwhile, so it may be a coroutine
-/// lambda with captures. Throws what build(), `f` or the task throws.
+/// is taken as it is), shuts the runtime down, and gives f's value; a reference must not be to what is of the runtime.
+/// `f` stays alive meanwhile, so it may be a coroutine lambda with captures. Throws what build(), `f` or the task
+/// throws.
 template <class F>
 requires std::invocable<F&, RuntimeHandle>
 decltype(auto) run_with(RuntimeBuilder builder, F&& f) {

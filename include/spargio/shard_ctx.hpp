@@ -122,8 +122,8 @@ public:
 
     /// Awaitable -> Event: the next message to this shard. Several tasks may wait: each message goes to one of them, to
     /// the one that has waited longest. Messages of one sender come in the order in which they were sent, whichever
-    /// tasks take them; the senders take turns. The caller resumes on this shard if it is pinned. Does not suspend
-    /// while there are messages, but for once in 256, so that others can run. A stop throws
+    /// pinned tasks take them; the senders take turns. The caller resumes on this shard if it is pinned. Does not
+    /// suspend while there are messages, but for once in 256, so that others can run. A stop throws
     /// std::system_error(std::errc::operation_canceled), and takes no message with it, also if it comes when the task
     /// has been woken for one and has not gone on yet: that one is for the next task. (Not of a stealable task: once it
     /// is woken the message is its own, and it gets it.) Awaited on another shard: std::logic_error.

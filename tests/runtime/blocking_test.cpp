@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <memory>
 #include <set>
 #include <stdexcept>
@@ -206,6 +207,43 @@ TEST_P(Blocking, AThreadWhoseJobHasEndedIsFree) {
     }
 }
 
+/// Waits for another job when it is destroyed.
+class WaitsForAJob {
+public:
+    WaitsForAJob(RuntimeHandle handle, Event& ran) : handle_(std::move(handle)), ran_(&ran) {}
+    WaitsForAJob(WaitsForAJob&& other) noexcept
+        : handle_(std::move(other.handle_)), ran_(std::exchange(other.ran_, nullptr)) {}
+    WaitsForAJob(const WaitsForAJob&) = delete;
+    WaitsForAJob& operator=(const WaitsForAJob&) = delete;
+    WaitsForAJob& operator=(WaitsForAJob&&) = delete;
+    ~WaitsForAJob() {
+        if (ran_ != nullptr) {
+            handle_.spawn_blocking([this] { ran_->set(); }).get();
+        }
+    }
+
+private:
+    RuntimeHandle handle_;
+    Event* ran_;
+};
+
+// What nobody joins is destroyed by the job's thread, which then is not free.
+TEST_P(Blocking, TheEndOfAJobMayWaitForAnother) {
+    const Watchdog watchdog("blocking jobs");
+    auto one = builder(1).blocking_threads(2).build();
+    const auto handle = one.handle();
+    Event ran;
+    Event detached;
+    handle
+        .spawn_blocking([&] {
+            detached.wait();
+            return WaitsForAJob(handle, ran);
+        })
+        .detach();
+    detached.set();
+    ran.wait();
+}
+
 TEST_P(Blocking, JobsForWhichAThreadIsOnItsWayDoNotWait) {
     for (int round = 0; round < 50; ++round) {
         auto one = builder(1).blocking_threads(2).blocking_queue_capacity(1).build();
@@ -314,6 +352,33 @@ TEST_P(Blocking, NoQueuedJobBeginsInAShutdown) {
             EXPECT_THROW(each.get(), std::system_error);
         }
     }
+}
+
+// The shutdown does not wait for the step first.
+TEST_P(Blocking, AStepThatWaitsForAQueuedJobIsToldThatItIsDropped) {
+    const Watchdog watchdog("blocking jobs");
+    auto one = builder(1).blocking_threads(1).build();
+    const auto handle = one.handle();
+    Event running;
+    Event release;
+    auto job = handle.spawn_blocking([&] {
+        running.set();
+        release.wait();
+    });
+    running.wait();
+    Event queued;
+    auto step = handle.spawn_pinned(0, [&] {
+        std::promise<void> promise;
+        auto answer = promise.get_future();
+        handle.spawn_blocking([kept = std::move(promise)]() mutable { kept.set_value(); }).detach();
+        queued.set();
+        EXPECT_THROW(answer.get(), std::future_error);
+        release.set();
+    });
+    queued.wait();
+    one.shutdown();
+    step.get();
+    job.get();
 }
 
 TEST_P(Blocking, ThreadsEndWithTheRuntime) {

@@ -371,6 +371,30 @@ TEST_P(MessageWaiters, WhatAStoppedOneWasWokenForIsInTheQueueAllTheTime) {
     EXPECT_EQ(accepted, capacity) << "no task has taken any";
 }
 
+// The first time it suspends, the second time there is a message.
+TEST_P(MessageWaiters, AnAwaitableMayBeAwaitedAgain) {
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    const RemoteShard target = *handle.remote(0);
+    auto waiter = handle.spawn_pinned(0, []() -> Task<> {
+        auto next = ShardCtx::current()->next_event();
+        for (std::uint32_t i = 0; i < 3; ++i) {
+            const auto event = co_await next;
+            EXPECT_EQ(event.val, i);
+        }
+    });
+    finish_step(handle, 0);
+    handle
+        .spawn_pinned(0,
+                      [&] {
+                          for (std::uint32_t i = 0; i < 3; ++i) {
+                              EXPECT_TRUE(target.send_raw_nowait(1, i).has_value());
+                          }
+                      })
+        .get();
+    waiter.get();
+}
+
 // It may go on at another shard, which has no way to the messages: what it was woken for is its own.
 TEST_P(MessageWaiters, AStealableOneThatIsStoppedWhenItWasGivenAMessageHasIt) {
     auto one = runtime(1);

@@ -43,6 +43,13 @@ protected:
         }
     }
 
+    void SetUp() override {
+        UringTest::SetUp();
+        if (!IsSkipped() && !HasFatalFailure() && GetParam().submission_thread && !builder().try_build()) {
+            GTEST_SKIP() << "submission threads are not available";
+        }
+    }
+
     Environment mask_{"SPARGIO_URING_DISABLE", GetParam().without};
     Watchdog watchdog_{"the lane on a ring of another kind"};
     Pipe pipe_;

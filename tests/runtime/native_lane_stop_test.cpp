@@ -362,7 +362,11 @@ TEST_F(NativeLaneStopTest, AShutdownEndsAThousandReads) {
         Pipe pipe;
         {
             // Without deferred task work a read goes on whenever its thread leaves the kernel.
-            Runtime runtime = builder(2).io_uring_defer_taskrun(round % 2 == 0).build();
+            RuntimeBuilder rings = builder(2);
+            if (round % 2 != 0) {
+                rings.io_uring_defer_taskrun(false);
+            }
+            Runtime runtime = rings.build();
             const auto handle = runtime.handle();
             std::vector<std::unique_ptr<std::vector<std::byte>>> buffers;
             for (int i = 0; i < 1000; ++i) {

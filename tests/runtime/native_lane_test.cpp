@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "support/files.hpp"
+#include "support/process_gauges.hpp"
 #include "support/stress.hpp"
 #include "support/uring_test.hpp"
 
@@ -356,6 +357,32 @@ TEST_F(NativeLaneTest, MoreOperationsThanTheRingHasRoomFor) {
         EXPECT_TRUE(reader.get());
     }
     EXPECT_EQ(handle.stats_snapshot().pending_native_ops, 0U);
+}
+
+/// The kernel waits for what can be waited for without a thread.
+TEST_F(NativeLaneTest, AThousandPendingReadsTakeNoThread) {
+    const auto threads = thread_count();
+    for (const int flags : {0, O_NONBLOCK}) {
+        const Pipe pipe(flags);
+        constexpr std::size_t operations = 1'000;
+        std::vector<JoinHandle<bool>> readers;
+        for (std::size_t i = 0; i < operations; ++i) {
+            readers.push_back(handle_.spawn_pinned(0, [&]() -> Task<bool> {
+                std::byte one{};
+                const auto read = co_await lane_.read_at(pipe.reader.get(), current_position, std::span(&one, 1));
+                co_return read.has_value();
+            }));
+        }
+        finish_step(handle_, 0);
+        finish_step(handle_, 0);
+        EXPECT_EQ(handle_.stats_snapshot().pending_native_ops, operations);
+        EXPECT_LE(thread_count(), threads);
+        const std::string all(operations, 'a');
+        ASSERT_EQ(write(pipe.writer.get(), all.data(), all.size()), static_cast<ssize_t>(operations));
+        for (auto& reader : readers) {
+            EXPECT_TRUE(reader.get());
+        }
+    }
 }
 
 TEST_F(NativeLaneTest, ACompletionQueueThatOverflowsLosesNothing) {

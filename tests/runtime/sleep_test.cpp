@@ -305,10 +305,10 @@ protected:
 };
 
 TEST_F(SleepOnRings, AreNothingThatTheKernelHearsOf) {
+    auto one = builder(1).build();
     if (!entries_submitted()) {
         GTEST_SKIP() << "the ring's state in /proc/self/fdinfo is not available";
     }
-    auto one = builder(1).build();
     one.block_on([]() -> Task<> {
         constexpr std::size_t count = 1'000;
         const auto entries = entries_submitted();
