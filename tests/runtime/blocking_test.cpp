@@ -200,9 +200,10 @@ TEST_P(Blocking, AThreadWhoseJobHasEndedIsFree) {
         Event release;
         auto running = handle.spawn_blocking([&] { release.wait(); });
         auto waiting = handle.spawn_blocking([] {});
+        release.set();
         ASSERT_FALSE(running.spawn_error());
         ASSERT_FALSE(waiting.spawn_error()) << "round " << round;
-        release.set();
+        running.get();
         waiting.get();
     }
 }

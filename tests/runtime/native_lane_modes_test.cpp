@@ -56,7 +56,7 @@ protected:
 };
 
 INSTANTIATE_TEST_SUITE_P(
-    Rings, NativeLaneModes,
+    Uring, NativeLaneModes,
     ::testing::Values(RingMode{"usual", "", false}, RingMode{"coop", "defer_taskrun", false},
                       RingMode{"interrupts", "defer_taskrun,coop_taskrun,taskrun_flag", false},
                       RingMode{"no_ext_arg", "ext_arg", false}, RingMode{"no_submit_all", "submit_all", false},

@@ -299,12 +299,12 @@ TEST_P(Sleep, AHundredThousandSleepersAllWakeAndCostNoDescriptor) {
     EXPECT_EQ(woken.load(), sleepers);
 }
 
-class SleepOnRings : public UringTest {
+class UringSleep : public UringTest {
 protected:
     Watchdog watchdog_{"sleeps on rings"};
 };
 
-TEST_F(SleepOnRings, AreNothingThatTheKernelHearsOf) {
+TEST_F(UringSleep, IsNothingThatTheKernelHearsOf) {
     auto one = builder(1).build();
     if (!entries_submitted()) {
         GTEST_SKIP() << "the ring's state in /proc/self/fdinfo is not available";

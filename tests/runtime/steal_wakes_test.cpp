@@ -7,6 +7,7 @@
 #include <string>
 #include <thread>
 #include <tuple>
+#include <vector>
 
 #include "scheduler.hpp"
 #include "shard.hpp"
@@ -110,48 +111,41 @@ TEST_P(StealWakes, AForkWakesOneShardForEachChildAtMost) {
     EXPECT_LE(rung, 2 * kRounds + kStrays);
 }
 
-// One shard spins and looks for work, for a second if nothing takes its CPU; the others sleep.
-TEST_P(StealWakes, NobodyNeedBeWokenWhileAShardSearches) {
-    const auto three = builder(3).idle_spin(std::chrono::seconds(1)).build();
-    const auto handle = three.handle();
+// Shard 1 is held in a step and says that it searches; the others sleep, but for the one that spawns.
+TEST_P(StealWakes, NobodyIsWokenWhileAShardSearches) {
+    const auto four = sleepy();
+    const auto handle = four.handle();
     const NoLateWakes all_woken(handle);
-    const auto core_of = [] { return &detail::current_shard()->runtime(); };
-    detail::RuntimeCore& core = *handle.spawn_pinned(0, core_of).get();
-    // Waits until one searches and so many sleep, and spawns. Whether that rang.
-    const auto rings_in_vain = [&](std::uint32_t asleep, const std::function<void()>& spawn) {
-        for (;;) {
-            const auto before = handle.stats_snapshot().doorbells_rung;
-            if (core.searching.load() && core.parked.load() == asleep) {
-                spawn();
-                return handle.stats_snapshot().doorbells_rung != before;
-            }
-            if (core.parked.load() > asleep) {
-                handle.spawn_stealable([] {}).detach();  // Nobody searches any more.
-            }
-            std::this_thread::yield();
-        }
-    };
-    // A quick searcher has taken the task, and searches no more, when the spawner looks; or it has lost its CPU, and
-    // gone to sleep. But not each time.
-    constexpr std::uint64_t kMost = kRounds * 9 / 10;
-    std::uint64_t in_vain = 0;
-    for (std::uint64_t round = 0; round < kRounds; ++round) {
-        JoinHandle<> task;
-        in_vain += rings_in_vain(2, [&] { task = handle.spawn_stealable([] {}); }) ? 1 : 0;
+    put_all_to_sleep(handle);
+    Event searching;
+    Event done;
+    auto searcher = handle.spawn_pinned(1, [&] {
+        detail::Shard& shard = *detail::current_shard();
+        shard.runtime().searching.store(true);
+        shard.attention.store(detail::Attention::Search);
+        searching.set();
+        done.wait();
+        shard.attention.store(detail::Attention::Work);
+        shard.runtime().searching.store(false);
+    });
+    searching.wait();
+    const auto bells_rung = [&] { return handle.stats_snapshot().doorbells_rung; };
+    auto before = bells_rung();
+    std::vector<JoinHandle<>> tasks;
+    tasks.push_back(handle.spawn_stealable([] {}));
+    EXPECT_EQ(bells_rung(), before) << "by a spawn from outside";
+    EXPECT_EQ(handle.stats_snapshot().shard_command_depths, (std::vector<std::uint64_t>{0, 1, 0, 0}));
+    auto spawner = handle.spawn_pinned(0, [&] {
+        before = bells_rung();
+        tasks.push_back(handle.spawn_stealable([] {}));
+        EXPECT_EQ(bells_rung(), before) << "by a spawn of a task";
+    });
+    spawner.get();
+    done.set();
+    searcher.get();
+    for (auto& task : tasks) {
         task.get();
     }
-    EXPECT_LE(in_vain, kMost) << "by a spawn from outside";
-    in_vain = 0;
-    for (std::uint64_t round = 0; round < kRounds; ++round) {
-        const auto step = [&] {
-            Event ran;
-            const bool rang = rings_in_vain(1, [&] { handle.spawn_stealable([&] { ran.set(); }).detach(); });
-            ran.wait();
-            return rang;
-        };
-        in_vain += handle.spawn_pinned(0, step).get() ? 1 : 0;
-    }
-    EXPECT_LE(in_vain, kMost) << "by a spawn of a task";
 }
 
 // A task that yields, or is alone where it was woken, needs nobody.
