@@ -5,12 +5,12 @@
 #include <span>
 #include <string>
 #include <system_error>
-#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "support/files.hpp"
+#include "support/lane_tasks.hpp"
 #include "support/stress.hpp"
 #include "support/uring_test.hpp"
 
@@ -32,17 +32,6 @@ protected:
         }
         return builder;
     }
-    static Task<std::error_code> read_one(NativeLane lane, int fd) {
-        std::byte one{};
-        const auto read = co_await lane.read_exact_at(fd, current_position, std::span(&one, 1));
-        co_return read.error();
-    }
-    static void wait_until_pending(const RuntimeHandle& handle, std::uint64_t operations) {
-        while (handle.stats_snapshot().pending_native_ops != operations) {
-            std::this_thread::yield();
-        }
-    }
-
     void SetUp() override {
         UringTest::SetUp();
         if (!IsSkipped() && !HasFatalFailure() && GetParam().submission_thread && !builder().try_build()) {
