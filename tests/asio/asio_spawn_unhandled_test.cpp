@@ -143,14 +143,19 @@ TEST_P(AsioSpawnUnhandled, PostedToAContextThatGoesIsReportedByWhoDestroysIt) {
 
 TEST_P(AsioSpawnUnhandled, OfACoroutineThatGoesWithItsContextIsReported) {
     auto one = hooked(1);
+    Event goes_on;  // Else poll() may find the end and resume the coroutine, which then has the exception.
     {
         asio::io_context io;
         const auto coroutine = [&]() -> asio::awaitable<void> {
-            auto throws = []() -> int { throw std::runtime_error("thrown"); };
+            auto throws = [&goes_on]() -> int {
+                goes_on.wait();
+                throw std::runtime_error("thrown");
+            };
             co_await async_spawn(one.handle(), TaskPlacement::pinned(0), throws, asio::use_awaitable);
         };
         asio::co_spawn(io, coroutine, asio::detached);
         io.poll();
+        goes_on.set();
         finish_step(one.handle(), 0);
     }
     EXPECT_EQ(hook_calls().size(), 1U);
