@@ -21,6 +21,7 @@ function(spargio_own_target target)
             list(APPEND flags -fno-sanitize=function)
         endif()
         target_compile_options(${target} PUBLIC "$<BUILD_INTERFACE:${flags}>")
+        target_compile_definitions(${target} PRIVATE SPARGIO_SUSPEND_HOOK)  # src/suspend_hook.hpp
         target_link_options(${target} PUBLIC $<BUILD_INTERFACE:-fsanitize=${SPARGIO_SANITIZE}>)
     endif()
 endfunction()

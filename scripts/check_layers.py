@@ -25,7 +25,7 @@ LAYERS = [
     # Structures: each is understood, and tested, by itself.
     (1, "", DETAIL, "boundary_call boundary_channel clamp_duration core_ref frame_pool revocable_wait stop_link timer_queue work_item"),
     (1, "", "src/", "adaptive_mutex.hpp adaptive_spin.hpp asymmetric_fence.hpp counter.hpp dirty_set.hpp frame_cache.hpp frame_pool.cpp futex.hpp inbox.hpp membarrier.hpp mpsc_ring.hpp"),
-    (1, "", "src/", "park_state.hpp shutdown_sync.hpp spsc_ring.hpp steal_deque.hpp steal_queue.hpp stop_link.hpp stop_link.cpp thread_spin.hpp thread_spin.cpp threads.hpp"),
+    (1, "", "src/", "park_state.hpp shutdown_sync.hpp spsc_ring.hpp steal_deque.hpp steal_queue.hpp stop_link.hpp stop_link.cpp suspend_hook.hpp thread_spin.hpp thread_spin.cpp threads.hpp"),
     # Tasks on one side, the kernel's ring on the other.
     (2, "task", PUBLIC, "spawnable task"),
     (2, "task", DETAIL, "event_wait fork forked_tasks group join local_fork operation result_slot shard_wait sleep_wait"),

@@ -5,6 +5,7 @@
 #include "boundary_channel.hpp"
 #include "futex.hpp"
 #include "spargio/error.hpp"
+#include "suspend_hook.hpp"
 #include "thread_spin.hpp"
 
 namespace spargio::detail {
@@ -151,7 +152,8 @@ bool call_suspend(CallWait& wait, TaskHeader* root) noexcept {
         static_cast<void>(leave_call(call));
         return false;
     }
-    return enter_waiter(call, wait) || !disarm_revocable(wait, root);
+    const bool suspends = enter_waiter(call, wait) || !disarm_revocable(wait, root);
+    return suspends && suspended();
 }
 
 std::error_code call_error(CallEnd end) noexcept {

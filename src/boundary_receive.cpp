@@ -8,6 +8,7 @@
 #include "shard.hpp"
 #include "spargio/detail/fork.hpp"
 #include "spargio/error.hpp"
+#include "suspend_hook.hpp"
 #include "thread_spin.hpp"
 
 namespace spargio::detail {
@@ -31,7 +32,7 @@ bool receive_suspend(ReceiveWait& wait, TaskHeader* root) noexcept {
     }
     wait.root = root;
     list_before_suspending(root);  // Before the lock: it may run callbacks of stops, which are the user's.
-    return wait.channel->enter_receiver(wait);
+    return wait.channel->enter_receiver(wait) && suspended();
 }
 
 Receive receive_block(Channel& channel, CallHeader*& call, clock::time_point deadline) noexcept {

@@ -9,6 +9,7 @@
 #include "shard.hpp"
 #include "spargio/detail/local_fork.hpp"
 #include "spargio/detail/submit.hpp"
+#include "suspend_hook.hpp"
 
 namespace spargio::detail {
 
@@ -119,16 +120,17 @@ bool GroupState::suspend(GroupWait& wait, TaskHeader* root) noexcept {
     if (!armed) {
         request_stop();  // A stop came before: they are to end, and we wait for it.
     }
+    bool waits = false;
     {
         const std::lock_guard lock(mutex_);
-        if (unfinished_ != 0) {
+        waits = unfinished_ != 0;
+        if (waits) {
             SPARGIO_CHECK(join_ == nullptr, "two tasks join the same TaskGroup: one at a time");
             join_ = &wait;
-            return true;  // From here on nothing of the root may be touched.
         }
     }
-    if (armed && !root->stop.disarm(&wait)) {
-        return true;  // A canceller is at work, and will schedule us.
+    if (waits || (armed && !root->stop.disarm(&wait))) {
+        return suspended();  // By the last child's end; or a canceller is at work, and will schedule us.
     }
     root->awaits_completer = false;
     return false;

@@ -10,6 +10,7 @@
 #include "shard.hpp"
 #include "spargio/detail/result_slot.hpp"
 #include "spargio/error.hpp"
+#include "suspend_hook.hpp"
 #include "thread_spin.hpp"
 
 namespace spargio::detail {
@@ -86,7 +87,7 @@ bool join_suspend(JoinWait& wait, TaskHeader* joiner) noexcept {
     auto state = TaskHeader::join_running;
     if (join.compare_exchange_strong(state, reinterpret_cast<std::uintptr_t>(&wait), std::memory_order_acq_rel,
                                      std::memory_order_acquire)) {
-        return true;
+        return suspended();
     }
     if (state == TaskHeader::join_stop_mark) {
         // A canceller came first. If the mark is gone meanwhile, the child has ended, and the result wins.
@@ -99,7 +100,7 @@ bool join_suspend(JoinWait& wait, TaskHeader* joiner) noexcept {
         joiner->awaits_completer = false;
         return false;
     }
-    return true;  // The canceller is still at work, and will schedule us.
+    return suspended();  // The canceller is still at work, and will schedule us.
 }
 
 void refuse_on_shard_of(std::uint64_t runtime) {

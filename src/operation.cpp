@@ -6,6 +6,7 @@
 
 #include "scheduler.hpp"
 #include "shard.hpp"
+#include "suspend_hook.hpp"
 
 namespace spargio::detail {
 
@@ -97,24 +98,24 @@ bool operation_suspend(Operation& operation, TaskHeader* root) noexcept {
         if (there.inbox.push(static_cast<OperationStart*>(&operation)) == Push::WasEmpty) {
             wake_shard(there, &here);
         }
-        return true;
+        return suspended();
     }
     const CoreRef keep(there.core);
     switch (there.inbox.push_unless_closed(static_cast<OperationStart*>(&operation))) {
     case Push::Refused:
         operation.result = Operation::refused;
         if (!root->stop.disarm(&operation)) {
-            return true;  // By the stop that holds it.
+            return suspended();  // By the stop that holds it.
         }
         root->awaits_completer = false;
         return false;
     case Push::WasEmpty:
         wake_shard(there, nullptr);
-        return true;
+        break;
     case Push::Queued:
-        return true;
+        break;
     }
-    return true;
+    return suspended();
 }
 
 void cancel_operation(Wait* base, TaskHeader* root) noexcept {

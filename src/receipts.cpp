@@ -5,6 +5,7 @@
 #include "futex.hpp"
 #include "scheduler.hpp"
 #include "spargio/detail/seams.hpp"
+#include "suspend_hook.hpp"
 
 namespace spargio::detail {
 
@@ -118,7 +119,7 @@ bool ticket_suspend(TicketWait& wait, TaskHeader* root) noexcept {
     }
     wait.root = root;
     list_before_suspending(root);  // Before the lock: it may run callbacks of stops, which are the user's.
-    return wait.receipts->enter(wait);
+    return wait.receipts->enter(wait) && suspended();
 }
 
 TicketState ticket_block(Receipts* receipts, std::uint64_t position, std::chrono::nanoseconds limit) noexcept {

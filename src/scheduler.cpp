@@ -10,6 +10,7 @@
 #include "spargio/detail/join.hpp"
 #include "spargio/detail/submit.hpp"
 #include "spargio/this_task.hpp"
+#include "suspend_hook.hpp"
 #include "thread_spin.hpp"
 
 namespace spargio::detail {
@@ -281,6 +282,7 @@ void schedule_here(TaskHeader* root, Shard& here) noexcept {
 void yield_task(TaskHeader* root) noexcept {
     list_before_suspending(root);
     schedule_here(root, static_cast<Shard&>(*root->owner.executor));
+    static_cast<void>(suspended());
 }
 
 bool move_task(TaskHeader* root, ShardId target, std::error_code& error) noexcept {
@@ -300,7 +302,7 @@ bool move_task(TaskHeader* root, ShardId target, std::error_code& error) noexcep
     if (there.inbox.push(root) == Push::WasEmpty) {
         wake_shard(there, &here);
     }
-    return true;
+    return suspended();
 }
 
 }  // namespace spargio::detail

@@ -16,6 +16,7 @@
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
 #include "support/stress.hpp"
+#include "support/suspend_delays.hpp"
 
 namespace spargio::test {
 namespace {
@@ -355,6 +356,7 @@ private:
 
 class StressBoundary : public BackendTest {
 protected:
+    const SuspendDelays delays_;
     Watchdog watchdog_{"calls at random"};
 };
 SPARGIO_ON_BOTH_BACKENDS(StressBoundary);

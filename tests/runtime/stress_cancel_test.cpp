@@ -17,6 +17,7 @@
 
 #include "support/files.hpp"
 #include "support/stress.hpp"
+#include "support/suspend_delays.hpp"
 #include "support/uring_test.hpp"
 
 namespace spargio::test {
@@ -229,6 +230,7 @@ protected:
         EXPECT_GT(world_.long_stopped.load(), 0U);
     }
 
+    const SuspendDelays delays_;
     Watchdog watchdog_{"stops at random moments"};
     WaitWorld world_;
     Runtime runtime_ = builder(2).build();

@@ -13,6 +13,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/stress.hpp"
+#include "support/suspend_delays.hpp"
 
 namespace spargio::test {
 namespace {
@@ -198,6 +199,7 @@ protected:
                     static_cast<unsigned long long>(stats.parks));
     }
 
+    const SuspendDelays delays_;
     Watchdog watchdog_{"stealable tasks"};
 };
 SPARGIO_ON_BOTH_BACKENDS(StressSteal);

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+// Everything that a task waits in, when another thread comes first: the task goes on elsewhere, ends and is freed
+// before the await_suspend() that has published it returns. What that one touched afterwards, a sanitizer would see.
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include <unistd.h>
+
+#include "support/backend_test.hpp"
+#include "support/event.hpp"
+#include "support/files.hpp"
+#include "support/stalled_shard.hpp"
+#include "support/stress.hpp"
+#include "support/uring_test.hpp"
+#include "suspend_hook.hpp"
+
+namespace spargio::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// One suspension that does not return before release(). One at a time in the process.
+class HeldSuspension {
+public:
+    HeldSuspension() noexcept {
+        current_ = this;
+        detail::suspend_hook.store(&hold);
+    }
+    HeldSuspension(const HeldSuspension&) = delete;
+    HeldSuspension& operator=(const HeldSuspension&) = delete;
+    ~HeldSuspension() {
+        detail::suspend_hook.store(nullptr);
+        current_ = nullptr;
+    }
+
+    /// The calling task's, in the step in which it suspends: that suspension.
+    void choose_next() noexcept { chosen_ = std::this_thread::get_id(); }
+    void wait() const { suspended_.wait(); }
+    [[nodiscard]] bool released() const { return released_.is_set(); }
+    void release() { released_.set(); }
+
+private:
+    static void hold() noexcept {
+        HeldSuspension& held = *current_;
+        auto chosen = std::this_thread::get_id();
+        if (held.chosen_.compare_exchange_strong(chosen, std::thread::id())) {
+            held.suspended_.set();
+            held.released_.wait();
+        }
+    }
+
+    static inline HeldSuspension* current_ = nullptr;
+    std::atomic<std::thread::id> chosen_;
+    Event suspended_;
+    Event released_;
+};
+
+class OtherThreadFirst : public BackendTest {
+protected:
+    /// The task's first step, on shard 0: the next thing that it waits for is held.
+    [[nodiscard]] static Task<> begin(HeldSuspension& held) {
+        static_cast<void>(co_await resume_on(0));
+        held.choose_next();
+    }
+
+    /// Runs `task`, which begins with begin(). When it is suspended, `end(task)` ends its wait; it goes on on shard 1,
+    /// and all of it is freed when its suspension returns.
+    template <class End>
+    void run(Task<> task, const End& end) {
+        auto running = two_.handle().spawn_stealable(std::move(task));
+        held_.wait();
+        end(running);
+        running.get();
+        held_.release();
+        finish_step(two_.handle(), 0);
+    }
+
+    Watchdog watchdog_{"other thread first"};
+    HeldSuspension held_;
+    Runtime two_ = runtime(2);
+};
+SPARGIO_ON_BOTH_BACKENDS(OtherThreadFirst);
+
+constexpr auto stop = [](const JoinHandle<>& task) { task.request_stop(); };
+
+TEST_P(OtherThreadFirst, Join) {
+    Event ends;
+    auto child = two_.handle().spawn_blocking([&ends] { ends.wait(); });
+    const auto join = [](HeldSuspension& held, JoinHandle<> joined) -> Task<> {
+        co_await begin(held);
+        co_await std::move(joined);
+        EXPECT_EQ(shard_here(), 1);
+    };
+    run(join(held_, std::move(child)), [&ends](const JoinHandle<>&) { ends.set(); });
+}
+
+TEST_P(OtherThreadFirst, JoinThatIsStopped) {
+    Event ends;
+    auto child = two_.handle().spawn_blocking([&ends] { ends.wait(); });
+    const auto join = [](HeldSuspension& held, JoinHandle<>& joined) -> Task<> {
+        co_await begin(held);
+        const auto end = co_await joined.join();
+        EXPECT_EQ(end.error(), std::errc::operation_canceled);
+        EXPECT_EQ(shard_here(), 1);
+    };
+    run(join(held_, child), stop);
+    ends.set();
+    child.get();
+}
+
+TEST_P(OtherThreadFirst, Call) {
+    auto ends = boundary::channel<int, int>(1);
+    const auto call = [](HeldSuspension& held, boundary::Client<int, int>& client) -> Task<> {
+        co_await begin(held);
+        const auto reply = co_await client.call(1);
+        EXPECT_EQ(reply.value_or(0), 2);
+        EXPECT_EQ(shard_here(), 1);
+    };
+    run(call(held_, ends.first), [&](const JoinHandle<>&) { EXPECT_TRUE(ends.second.try_recv()->respond(2)); });
+}
+
+TEST_P(OtherThreadFirst, CallThatIsStopped) {
+    auto ends = boundary::channel<int, int>(1);
+    const auto call = [](HeldSuspension& held, boundary::Client<int, int>& client) -> Task<> {
+        co_await begin(held);
+        const auto reply = co_await client.call(1);
+        EXPECT_EQ(reply.error(), BoundaryError::Canceled);
+    };
+    run(call(held_, ends.first), stop);
+}
+
+TEST_P(OtherThreadFirst, Receive) {
+    auto ends = boundary::channel<int, int>(1);
+    const auto receive = [](HeldSuspension& held, boundary::Server<int, int>& server) -> Task<> {
+        co_await begin(held);
+        const auto request = co_await server.recv();
+        EXPECT_TRUE(request.has_value());
+        EXPECT_EQ(shard_here(), 1);
+    };
+    run(receive(held_, ends.second), [&](const JoinHandle<>&) { EXPECT_TRUE(ends.first.try_call(1).has_value()); });
+}
+
+TEST_P(OtherThreadFirst, ReceiveThatIsStopped) {
+    auto ends = boundary::channel<int, int>(1);
+    const auto receive = [](HeldSuspension& held, boundary::Server<int, int>& server) -> Task<> {
+        co_await begin(held);
+        const auto request = co_await server.recv();
+        EXPECT_EQ(request.error(), BoundaryError::Canceled);
+    };
+    run(receive(held_, ends.second), stop);
+}
+
+TEST_P(OtherThreadFirst, Ticket) {
+    std::optional<StalledShard> looks_late(std::in_place, two_.handle(), 1);
+    const auto send = [](HeldSuspension& held) -> Task<> {
+        auto ticket = ShardCtx::current()->send_raw(1, 1, 1);
+        co_await yield();  // It is published when the step ends.
+        co_await begin(held);
+        const auto seen = co_await *ticket;
+        EXPECT_TRUE(seen.has_value());
+        EXPECT_EQ(shard_here(), 1);
+    };
+    auto sending = send(held_);
+    run(std::move(sending), [&](const JoinHandle<>&) { looks_late.reset(); });
+}
+
+TEST_P(OtherThreadFirst, GroupJoin) {
+    Event ends;
+    const auto join = [](HeldSuspension& held, Event& child_ends, const RuntimeHandle& runtime) -> Task<> {
+        co_await begin(held);
+        TaskGroup group(runtime);
+        group.spawn(TaskPlacement::pinned(1), [&child_ends] { child_ends.wait(); });
+        co_await group.join();
+        EXPECT_EQ(shard_here(), 1);
+    };
+    const auto handle = two_.handle();
+    run(join(held_, ends, handle), [&ends](const JoinHandle<>&) { ends.set(); });
+}
+
+// A shard that has gone to sleep is not woken for the only task of another one: it is for what else is spawned.
+TEST_P(OtherThreadFirst, Yield) {
+    const auto wait = [](HeldSuspension& held) -> Task<> {
+        co_await begin(held);
+        co_await yield();
+        EXPECT_EQ(shard_here(), 1);
+    };
+    run(wait(held_), [this](const JoinHandle<>&) { two_.handle().spawn_stealable([] {}).get(); });
+}
+
+TEST_P(OtherThreadFirst, ResumeOn) {
+    const auto wait = [](HeldSuspension& held) -> Task<> {
+        co_await begin(held);
+        static_cast<void>(co_await resume_on(1));
+        EXPECT_EQ(shard_here(), 1);
+    };
+    run(wait(held_), [](const JoinHandle<>&) {});
+}
+
+class OtherThreadFirstUring : public OtherThreadFirst {
+protected:
+    [[nodiscard]] static Task<> read_one(HeldSuspension& held, NativeLane lane, int fd, std::errc error) {
+        co_await begin(held);
+        std::array<std::byte, 1> room{};
+        const auto count = co_await lane.read_at(fd, current_position, std::span(room));
+        EXPECT_EQ(count.value_or(0), error == std::errc() ? 1U : 0U);
+        EXPECT_TRUE(error == std::errc() || count.error() == error);
+        EXPECT_EQ(shard_here(), 1);
+    }
+
+    /// A byte comes, or a stop.
+    void read_by(const NativeLane& lane) {
+        Pipe pipe;
+        run(read_one(held_, lane, pipe.reader.get(), std::errc()),
+            [&](const JoinHandle<>&) { EXPECT_EQ(write(pipe.writer.get(), "x", 1), 1); });
+    }
+    void stop_read_by(const NativeLane& lane) {
+        Pipe pipe;
+        run(read_one(held_, lane, pipe.reader.get(), std::errc::operation_canceled), stop);
+    }
+};
+INSTANTIATE_TEST_SUITE_P(, OtherThreadFirstUring, ::testing::Values(BackendKind::IoUring), backend_name);
+
+TEST_P(OtherThreadFirstUring, ReadOfAnotherShardsLane) {
+    read_by(two_.handle().native_lane(1).value());
+}
+
+TEST_P(OtherThreadFirstUring, ReadOfAnotherShardsLaneThatIsStopped) {
+    stop_read_by(two_.handle().native_lane(1).value());
+}
+
+TEST_P(OtherThreadFirstUring, ReadOfAnotherRuntimesLane) {
+    auto other = runtime(1);
+    read_by(other.handle().native_lane(0).value());
+}
+
+TEST_P(OtherThreadFirstUring, ReadOfAnotherRuntimesLaneThatIsStopped) {
+    auto other = runtime(1);
+    stop_read_by(other.handle().native_lane(0).value());
+}
+
+}  // namespace
+}  // namespace spargio::test

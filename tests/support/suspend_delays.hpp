@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// Uses of the seam between a task's suspension and the return of its await_suspend(); nothing without a sanitizer.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <thread>
+
+#include "support/stress.hpp"
+#include "suspend_hook.hpp"
+
+namespace spargio::test {
+
+/// While it lives, one in eight suspensions does not return before it has given others time to resume the task.
+class SuspendDelays {
+public:
+#ifdef SPARGIO_SUSPEND_HOOK
+    SuspendDelays() noexcept {
+        detail::suspend_hook.store(&delay);
+    }
+    ~SuspendDelays() {
+        detail::suspend_hook.store(nullptr);
+    }
+#else
+    SuspendDelays() noexcept = default;
+    ~SuspendDelays() {}  // Not trivial: an unused variable of it is none.
+#endif
+    SuspendDelays(const SuspendDelays&) = delete;
+    SuspendDelays& operator=(const SuspendDelays&) = delete;
+
+private:
+    [[maybe_unused]] static void delay() noexcept {
+        thread_local Random random(stress_seed() ^ std::hash<std::thread::id>()(std::this_thread::get_id()));
+        if (random.one_in(8)) {
+            spin_for(std::chrono::nanoseconds(random.below(20'000)));
+        }
+    }
+};
+
+}  // namespace spargio::test
