@@ -76,7 +76,7 @@
 #define SOMETHING_TO_STEAL (queue[0] + queue[1] + IN_THIRD_DEQUE + queue[MAKERS] + IN_OVERFLOW + IN_FIFO > 0)
 
 byte queue[PLACES];
-bit searching;
+byte searching;  // How many do: one at most.
 bit looking;  // Thief 0 looks at its FIFO queue.
 byte parked;
 byte word[THIEVES];
@@ -362,7 +362,12 @@ idle:
     fi;
 #endif
     if
-    :: d_step { !searching -> searching = 1 };
+#ifdef FLAG_TESTED_THEN_SET
+    :: !searching -> searching++;
+#else
+    :: d_step { !searching -> searching++ };
+#endif
+        assert(searching == 1);
         steal(me);
         // The bounded spin: in vain, or it has seen something, which may be gone by the time this shard reaches for it.
         if
