@@ -64,10 +64,12 @@ template <class OneBatch>
 void run_fanout(benchmark::State& state, const Fanout& fanout, OneBatch one_batch) {
     std::vector<double> of_batch(fanout.requests);
     std::vector<double> all;
-    run_batches(state, 1, fanout.expected, [&] {
-        const Timed timed = one_batch(RequestSeconds(of_batch));
-        all.insert(all.end(), of_batch.begin(), of_batch.end());
-        return timed;
+    count_switches(state, fanout.requests * (branches_each + 1), [&] {
+        run_batches(state, 1, fanout.expected, [&] {
+            const Timed timed = one_batch(RequestSeconds(of_batch));
+            all.insert(all.end(), of_batch.begin(), of_batch.end());
+            return timed;
+        });
     });
     if (all.empty()) {
         return;

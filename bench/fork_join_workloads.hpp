@@ -24,6 +24,11 @@ inline constexpr std::uint64_t queens_result = 14'200;
 
 inline constexpr std::uint64_t spawned = 1'000'000;
 
+// The nodes of the trees, which are tasks where each is forked.
+inline constexpr std::uint64_t skynet_nodes = 1'111'111;
+inline constexpr std::uint64_t fib_nodes = 2'692'537;
+inline constexpr std::uint64_t queens_nodes = 856'189;
+
 /// The columns of the queens in the rows that have one. Small enough to be copied into every child.
 struct Board {
     std::array<std::int8_t, queens> column{};

@@ -8,9 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <sys/resource.h>
-
 #include "support/affinity.hpp"
+#include "support/process_usage.hpp"
 #include "support/timed_batches.hpp"
 
 namespace bench {
@@ -84,13 +83,6 @@ inline std::array<unsigned, 1 + sources> target_and_source_cpus() {
         cpus[i] = nth_cpu(i % 2);
     }
     return cpus;
-}
-
-/// How often threads of this process have given up their CPU because they had to wait.
-inline std::int64_t voluntary_switches() {
-    rusage used{};
-    getrusage(RUSAGE_SELF, &used);
-    return used.ru_nvcsw;
 }
 
 /// run_batches() for the parked ping pong. A variant whose sides do not both block in a round would be a figure of

@@ -53,8 +53,9 @@ TARGETS = {
 }
 # Counters that are the figure, in place of the time. Of a rate more is better.
 COUNTERS = ("bytes", "percent", "per_second")
-# Counters that are shown beside the figure: what parts of a batch took.
+# Counters that are shown beside the figure: what parts of a batch took, and how often a thread lost or gave up its CPU.
 PERCENTILES = ("p50_us", "p95_us", "p99_us")
+SWITCHES = "switches_per_task"
 NANOSECONDS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
 # What Google Benchmark adds to a name to say how it was run.
 HOW_IT_RAN = re.compile(r"^(manual_time|real_time|process_time|threads:.*|iterations:.*|repeats:.*|min_time:.*)$")
@@ -145,32 +146,36 @@ def print_environment(context):
         print(f"  {name + ':':<10} {value}")
 
 
-def show_percentiles(repetitions):
-    """repetitions: a dictionary each; the median of each percentile."""
+def show_beside(repetitions):
+    """repetitions: a dictionary each; the median of each counter that is shown beside the figure."""
     shown = []
     for counter in PERCENTILES:
-        values = [percentiles[counter] for percentiles in repetitions if counter in percentiles]
+        values = [counters[counter] for counters in repetitions if counter in counters]
         if values:
             shown.append(f"{counter.removesuffix('_us')} {show(1e3 * median(values), 'ns')}")
+    switches = [counters[SWITCHES] for counters in repetitions if SWITCHES in counters]
+    if switches:
+        shown.append(f"{1000 * median(switches):.2g} switches per 1000 tasks")
     return ", ".join(shown)
 
 
 def print_workload(workload, figures):
-    """figures: runtime -> ([values], unit, [percentiles])."""
+    """figures: runtime -> ([values], unit, [what is shown beside them])."""
     medians = {runtime: median(values) for runtime, (values, _, _) in figures.items()}
-    has_percentiles = any(show_percentiles(repetitions) for _, _, repetitions in figures.values())
+    beside = {runtime: show_beside(repetitions) for runtime, (_, _, repetitions) in figures.items()}
+    widest = max(map(len, beside.values()))
     is_rate = any(unit == "per_second" for _, unit, _ in figures.values())
     best = best_of(medians, "asio", max if is_rate else min)
     width = max(20, *map(len, figures))
     print(f"\n{workload}")
-    for runtime, (values, unit, repetitions) in figures.items():
+    for runtime, (values, unit, _) in figures.items():
         ratio = ratio_to(medians, runtime, best)
         of_asio = "best Asio" if runtime == best else f"{show_ratio(ratio)} of Asio" if ratio is not None else ""
         spread = f"{show(min(values), unit)} .. {show(max(values), unit)}"
-        percentiles = f"{show_percentiles(repetitions):<42}  " if has_percentiles else ""
+        counters = f"{beside[runtime]:<{widest}}  " if widest else ""
         verdict = judge(workload, runtime, unit, medians) if runtime in SUBJECTS else ""
         time = f"{show(medians[runtime], unit):>10}  {of_asio:>15}  {spread:<24}"
-        row = f"  {runtime:<{width}} {time}  {percentiles}{verdict}"
+        row = f"  {runtime:<{width}} {time}  {counters}{verdict}"
         print(row.rstrip())
 
 
@@ -192,8 +197,8 @@ def print_file(path):
         value, unit = figure(entry)
         values, _, repetitions = workloads[workload].setdefault(runtime, ([], unit, []))
         values.append(value)
-        repetitions.append({counter: entry[counter] for counter in PERCENTILES if counter in entry})
-    print("\nmedian of the repetitions, ratio of medians, lowest .. highest, percentiles, target")
+        repetitions.append({counter: entry[counter] for counter in (*PERCENTILES, SWITCHES) if counter in entry})
+    print("\nmedian of the repetitions, ratio of medians, lowest .. highest, percentiles and context switches, target")
     for workload, figures in workloads.items():
         print_workload(workload, figures)
     if not workloads and not failures:

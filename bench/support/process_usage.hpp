@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +21,20 @@ inline double process_cpu_seconds() {
     timespec used{};
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
     return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) * 1e-9;
+}
+
+/// How often threads of this process have given up their CPU because they had to wait.
+inline std::int64_t voluntary_switches() {
+    rusage used{};
+    getrusage(RUSAGE_SELF, &used);
+    return used.ru_nvcsw;
+}
+
+/// The same, and how often they have lost it.
+inline std::int64_t context_switches() {
+    rusage used{};
+    getrusage(RUSAGE_SELF, &used);
+    return used.ru_nvcsw + used.ru_nivcsw;
 }
 
 /// Bytes of this process that are in memory now.

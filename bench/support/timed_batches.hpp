@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <exception>
 
+#include "support/process_usage.hpp"
+
 namespace bench {
 
 /// What one batch took, and what it computed: a runtime that loses work must not look fast.
@@ -44,6 +46,16 @@ void run_batches(benchmark::State& state, std::int64_t operations, std::uint64_t
         }
         state.SetIterationTime(timed.seconds);
     }
+}
+
+/// Runs `body`, which calls run_batches(), and reports the context switches of the process for each of the tasks that
+/// an iteration runs. Those of building a runtime and ending it are among them.
+template <class Body>
+void count_switches(benchmark::State& state, std::uint64_t tasks_of_each, Body body) {
+    const auto before = context_switches();
+    body();
+    const auto tasks = static_cast<double>(state.iterations()) * static_cast<double>(tasks_of_each);
+    state.counters["switches_per_task"] = static_cast<double>(context_switches() - before) / tasks;
 }
 
 /// Makes an exception of the measured runtime an error of this benchmark, not the end of the program.
