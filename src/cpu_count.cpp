@@ -3,12 +3,15 @@
 #include "cpu_count.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <limits>
 #include <string>
 #include <thread>
 
 #include <sched.h>
+
+#include "spargio/detail/seams.hpp"
 
 namespace spargio::detail {
 
@@ -73,6 +76,14 @@ std::size_t path_cpus(const std::string& mount, std::string path, GroupCpus&& gr
     }
 }
 
+std::size_t read_quota() noexcept {
+    try {
+        return quota_cpus_of("/proc/self/cgroup", "/sys/fs/cgroup");
+    } catch (...) {  // Unreadable or unknown: no limit that we know of.
+        return kNoLimit;
+    }
+}
+
 }  // namespace
 
 std::size_t quota_cpus_of(const std::string& membership, const std::string& mount) {
@@ -97,11 +108,18 @@ std::size_t quota_cpus_of(const std::string& membership, const std::string& moun
 }
 
 std::size_t quota_cpus() noexcept {
-    try {
-        return quota_cpus_of("/proc/self/cgroup", "/sys/fs/cgroup");
-    } catch (...) {  // Unreadable or unknown: no limit that we know of.
-        return kNoLimit;
+    // A container's quota may change, but a process may ask for it many times. No lock: a child of fork() may find it
+    // taken. Two threads that read it at the same time store the same; release and acquire: who sees the time sees what
+    // was read then, or later.
+    static atomic<std::size_t> known{kNoLimit};
+    static atomic<clock::rep> read_at{0};
+    const auto now = clock::now().time_since_epoch();
+    const clock::duration last(read_at.load(std::memory_order_acquire));
+    if (last.count() == 0 || now - last >= std::chrono::seconds(1)) {
+        known.store(read_quota(), std::memory_order_relaxed);
+        read_at.store(now.count(), std::memory_order_release);
     }
+    return known.load(std::memory_order_relaxed);
 }
 
 std::size_t usable_cpus(std::size_t quota) noexcept {

@@ -120,6 +120,7 @@ private:
     }
 
     [[nodiscard]] int setup(unsigned entries, io_uring_params& params) noexcept;
+    [[nodiscard]] int map(int fd, io_uring_params& params) noexcept;
     [[nodiscard]] int prove(std::uint32_t& result) noexcept;
     [[nodiscard]] bool prove_msg_ring(bool from_outside) noexcept;
     [[nodiscard]] unsigned flags_word() const noexcept {
