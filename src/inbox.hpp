@@ -52,9 +52,11 @@ public:
     std::size_t take_all(WorkList& out) noexcept {
         // It comes while the line of the head does.
         prefetch(reinterpret_cast<const WorkItem*>(head_.load(std::memory_order_relaxed) & ~kClosed));
-        auto* item = reinterpret_cast<WorkItem*>(head_.fetch_and(kClosed, std::memory_order_seq_cst) & ~kClosed);
+        auto* const newest =
+            reinterpret_cast<WorkItem*>(head_.fetch_and(kClosed, std::memory_order_seq_cst) & ~kClosed);
         WorkItem* oldest_first = nullptr;
-        while (item != nullptr) {
+        std::size_t count = 0;
+        for (WorkItem* item = newest; item != nullptr; ++count) {
             // Each item is in another CPU's cache, and names the next one only when it has arrived: waiting for one
             // after the other would cost more than all the rest. The hints let some of them travel at a time.
             prefetch(item->back.load(std::memory_order_relaxed));
@@ -63,12 +65,8 @@ public:
             oldest_first = item;
             item = older;
         }
-        std::size_t count = 0;
-        while (oldest_first != nullptr) {
-            WorkItem* following = oldest_first->next;
-            out.push_back(oldest_first);
-            oldest_first = following;
-            ++count;
+        if (count != 0) {
+            out.append(oldest_first, newest, count);
         }
         return count;
     }

@@ -63,6 +63,23 @@ TEST(WorkList, WorksOnAfterItRanEmpty) {
     EXPECT_TRUE(list.empty());
 }
 
+TEST(WorkList, AppendsWhatIsLinkedAlreadyToWhatItHasAndToNothing) {
+    std::array<Item, 4> items;
+    WorkList list;
+    items[0].next = &items[1];
+    list.append(&items[0], &items[1], 2);
+    items[2].next = &items[3];
+    list.append(&items[2], &items[3], 2);
+    EXPECT_EQ(list.size(), 4U);
+    for (auto& item : items) {
+        EXPECT_EQ(list.pop_front(), &item);
+    }
+    EXPECT_TRUE(list.empty());
+    EXPECT_EQ(list.pop_front(), nullptr);
+    list.push_back(&items[0]);
+    EXPECT_EQ(list.pop_front(), &items[0]);
+}
+
 TEST(WorkList, TakesAnItemWhoseLinkIsStale) {
     Item a;
     Item b;

@@ -51,6 +51,13 @@ public:
         ++size_;
     }
 
+    /// Appends `count` items that are linked already, one at least. The last one's `next` is null.
+    void append(WorkItem* first, WorkItem* last, std::size_t count) noexcept {
+        (tail_ != nullptr ? tail_->next : head_) = first;
+        tail_ = last;
+        size_ += count;
+    }
+
     /// The oldest item, or nullptr.
     WorkItem* pop_front() noexcept {
         WorkItem* item = head_;
