@@ -23,8 +23,8 @@ public:
         detail::suspend_hook.store(nullptr);
     }
 #else
-    SuspendDelays() noexcept = default;
-    ~SuspendDelays() {}  // Not trivial: an unused variable of it is none.
+    SuspendDelays() noexcept {}  // As if it did something: neither a const member nor an unused variable is a mistake.
+    ~SuspendDelays() {}
 #endif
     SuspendDelays(const SuspendDelays&) = delete;
     SuspendDelays& operator=(const SuspendDelays&) = delete;
