@@ -33,8 +33,8 @@ atomic<std::uint32_t> rings_unmapped{0};
 
 /// A courtesy among the threads of a process that map rings. Where several do at the same time, the kernel puts those
 /// that have to wait to sleep, and all take longer: two shards that start at the same time 115 us, and 104 with this.
-/// Who has waited for long goes on without: a thread may have lost its CPU in between, or a child of fork() never had
-/// it.
+/// Who has waited for long goes on without: whoever has the turn may have lost its CPU, or, in a child of fork(), be
+/// left behind in the parent.
 class OneMapsAtATime {
 public:
     OneMapsAtATime() noexcept
