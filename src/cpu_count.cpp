@@ -76,6 +76,12 @@ std::size_t path_cpus(const std::string& mount, std::string path, GroupCpus&& gr
     }
 }
 
+// A container's quota may change, but a process may ask for it many times. No lock: a child of fork() may find it
+// taken. Release and acquire: who sees a time sees something that was read. Of two threads that read at the same time
+// the slower one may put the older value back, for a second at most.
+constinit atomic<std::size_t> known_quota{kNoLimit};
+constinit atomic<clock::rep> quota_read_at{0};
+
 std::size_t read_quota() noexcept {
     try {
         return quota_cpus_of("/proc/self/cgroup", "/sys/fs/cgroup");
@@ -108,18 +114,17 @@ std::size_t quota_cpus_of(const std::string& membership, const std::string& moun
 }
 
 std::size_t quota_cpus() noexcept {
-    // A container's quota may change, but a process may ask for it many times. No lock: a child of fork() may find it
-    // taken. Two threads that read it at the same time store the same; release and acquire: who sees the time sees what
-    // was read then, or later.
-    static atomic<std::size_t> known{kNoLimit};
-    static atomic<clock::rep> read_at{0};
     const auto now = clock::now().time_since_epoch();
-    const clock::duration last(read_at.load(std::memory_order_acquire));
+    const clock::duration last(quota_read_at.load(std::memory_order_acquire));
     if (last.count() == 0 || now - last >= std::chrono::seconds(1)) {
-        known.store(read_quota(), std::memory_order_relaxed);
-        read_at.store(now.count(), std::memory_order_release);
+        known_quota.store(read_quota(), std::memory_order_relaxed);
+        quota_read_at.store(now.count(), std::memory_order_release);
     }
-    return known.load(std::memory_order_relaxed);
+    return known_quota.load(std::memory_order_relaxed);
+}
+
+void forget_quota() noexcept {
+    quota_read_at.store(0, std::memory_order_relaxed);
 }
 
 std::size_t usable_cpus(std::size_t quota) noexcept {

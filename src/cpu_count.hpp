@@ -11,6 +11,8 @@ namespace spargio::detail {
 /// /sys, which takes some 17 us, once a second at most: what was read less than a second ago is given again. Any
 /// thread.
 [[nodiscard]] std::size_t quota_cpus() noexcept;
+/// In a child of fork(), which may be put into another cgroup: the next quota_cpus() reads.
+void forget_quota() noexcept;
 
 /// CPUs of the affinity mask, or fewer if the quota allows less; at least 1.
 [[nodiscard]] std::size_t usable_cpus(std::size_t quota = quota_cpus()) noexcept;

@@ -129,6 +129,7 @@ bool GroupState::suspend(GroupWait& wait, TaskHeader* root) noexcept {
             join_ = &wait;
         }
     }
+    // In this order: once it waits, nothing of the root may be touched.
     if (waits || (armed && !root->stop.disarm(&wait))) {
         return suspended();  // By the last child's end; or a canceller is at work, and will schedule us.
     }

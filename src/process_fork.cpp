@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "cpu_count.hpp"
 #include "scheduler.hpp"
 #include "shard.hpp"
 
@@ -41,6 +42,7 @@ constinit NoDriver no_driver;
 /// In the child, which has the thread that forked and no other.
 void forked() noexcept {
     last_id_of_parent.store(last_id.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    forget_quota();
     if (Shard* here = current_shard()) {
         // A task has forked: its step goes on, and may end the child; nothing comes after it.
         here->stopping.store(true, std::memory_order_relaxed);

@@ -33,19 +33,18 @@ atomic<std::uint32_t> rings_unmapped{0};
 
 /// A courtesy among the threads of a process that map rings. Where several do at the same time, the kernel puts those
 /// that have to wait to sleep, and all take longer: two shards that start at the same time 115 us, and 104 with this.
-/// Who has waited for long goes on without: whoever has the turn may have lost its CPU, or, in a child of fork(), be
-/// left behind in the parent.
-class OneMapsAtATime {
+/// Who has waited for long goes on without, and whoever is done gives the turn back, whose it may be: whoever has it
+/// may have lost its CPU, or, in a child of fork(), be left behind in the parent.
+class MappingTurn {
 public:
-    OneMapsAtATime() noexcept
-        : mine_(take() || AdaptiveSpin(std::chrono::microseconds(100)).spin([] { return take(); })) {}
-    OneMapsAtATime(const OneMapsAtATime&) = delete;
-    OneMapsAtATime& operator=(const OneMapsAtATime&) = delete;
-    ~OneMapsAtATime() {
-        if (mine_) {
-            taken_.store(false, std::memory_order_relaxed);
+    MappingTurn() noexcept {
+        if (!take()) {
+            static_cast<void>(AdaptiveSpin(std::chrono::microseconds(100)).spin([] { return take(); }));
         }
     }
+    MappingTurn(const MappingTurn&) = delete;
+    MappingTurn& operator=(const MappingTurn&) = delete;
+    ~MappingTurn() { taken_.store(false, std::memory_order_relaxed); }
 
 private:
     static bool take() noexcept {
@@ -53,7 +52,6 @@ private:
     }
 
     static inline atomic<bool> taken_{false};  // Relaxed: it protects nothing.
-    const bool mine_;
 };
 
 std::string kernel_release() {
@@ -96,7 +94,7 @@ int Uring::setup(unsigned entries, io_uring_params& params) noexcept {
 }
 
 int Uring::map(int fd, io_uring_params& params) noexcept {
-    const OneMapsAtATime turn;
+    const MappingTurn turn;
     if (const int error = io_uring_queue_mmap(fd, &params, &ring_)) {
         return error;
     }
