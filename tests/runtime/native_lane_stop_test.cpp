@@ -35,7 +35,7 @@ protected:
     Watchdog watchdog_{"a stop of an operation"};
     Runtime runtime_ = builder(2).build();
     RuntimeHandle handle_ = runtime_.handle();
-    NativeLane lane_ = handle_.native_lane(0).value();
+    std::optional<NativeLane> lane_ = first_lane(handle_);
     Pipe pipe_;
 };
 
@@ -47,7 +47,7 @@ TEST_F(NativeLaneStopTest, OfAnOperationOfOnesOwnIsACancellationWhereverItRuns) 
             io_uring_prep_read(sqe, pipe_.reader.get(), &one, 1, static_cast<__u64>(-1));
             sqe->flags |= IOSQE_ASYNC;
         };
-        const auto read = co_await lane_.submit(std::move(read_it));
+        const auto read = co_await lane_->submit(std::move(read_it));
         co_return read.error();
     };
     for (int round = 0; round < 50; ++round) {
@@ -60,7 +60,7 @@ TEST_F(NativeLaneStopTest, OfAnOperationOfOnesOwnIsACancellationWhereverItRuns) 
 
 TEST_F(NativeLaneStopTest, EndsAnOperationInTheKernelFromEveryShard) {
     for (const ShardId shard : {ShardId{0}, ShardId{1}}) {
-        auto reading = handle_.spawn_pinned(shard, read_one(lane_, pipe_.reader.get()));
+        auto reading = handle_.spawn_pinned(shard, read_one(*lane_, pipe_.reader.get()));
         wait_until_pending(handle_, 1);
         reading.request_stop();
         EXPECT_EQ(reading.get(), std::errc::operation_canceled);
@@ -90,7 +90,7 @@ TEST_F(NativeLaneStopTest, WhatBeginsAfterAStopIsNotSubmitted) {
     Event stopped;
     auto reading = handle_.spawn_pinned(0, [&]() -> Task<std::error_code> {
         stopped.wait();
-        co_return co_await read_one(lane_, pipe_.reader.get());
+        co_return co_await read_one(*lane_, pipe_.reader.get());
     });
     reading.request_stop();
     stopped.set();
@@ -101,7 +101,7 @@ TEST_F(NativeLaneStopTest, WhatBeginsAfterAStopIsNotSubmitted) {
 
 TEST_F(NativeLaneStopTest, EndsTheWaitForANonBlockingDescriptor) {
     const Pipe pipe(O_NONBLOCK);
-    auto reading = handle_.spawn_pinned(0, read_one(lane_, pipe.reader.get()));
+    auto reading = handle_.spawn_pinned(0, read_one(*lane_, pipe.reader.get()));
     wait_until_pending(handle_, 1);
     finish_step(handle_, 0);
     reading.request_stop();
@@ -111,7 +111,7 @@ TEST_F(NativeLaneStopTest, EndsTheWaitForANonBlockingDescriptor) {
 TEST_F(NativeLaneStopTest, EndsAWholeTransferBetweenItsParts) {
     auto reading = handle_.spawn_pinned(1, [&]() -> Task<std::error_code> {
         std::vector<std::byte> room(10);
-        const auto read = co_await lane_.read_exact_at(pipe_.reader.get(), current_position, room);
+        const auto read = co_await lane_->read_exact_at(pipe_.reader.get(), current_position, room);
         EXPECT_EQ(text_of(std::span(room).first(3)), "abc");
         co_return read.error();
     });
@@ -127,7 +127,7 @@ TEST_F(NativeLaneStopTest, EndsAWholeWriteBetweenItsParts) {
     std::string room(static_cast<std::size_t>(fcntl(pipe_.writer.get(), F_SETPIPE_SZ, 4096)), '\0');
     const std::string text(4 * room.size(), 't');
     auto writing = handle_.spawn_pinned(1, [&]() -> Task<std::error_code> {
-        const auto written = co_await lane_.write_all_at(pipe_.writer.get(), current_position, bytes_of(text));
+        const auto written = co_await lane_->write_all_at(pipe_.writer.get(), current_position, bytes_of(text));
         co_return written.error();
     });
     for (int part = 0; part < 2; ++part) {
@@ -219,7 +219,7 @@ TEST_F(NativeLaneStopTest, LatencyOfReadsThatAreWokenForNothing) {
 TEST_F(NativeLaneStopTest, AShutdownNamesWhatDoesNotEndAndCancelsItAgain) {
     MissedCancels faults(10);
     const InstalledFaults installed(faults);
-    auto reading = handle_.spawn_pinned(1, read_one(lane_, pipe_.reader.get()));
+    auto reading = handle_.spawn_pinned(1, read_one(*lane_, pipe_.reader.get()));
     wait_until_pending(handle_, 1);
     ::testing::internal::CaptureStderr();
     runtime_.shutdown();
@@ -242,7 +242,7 @@ TEST_F(NativeLaneStopTest, LosesNoByteAtAnyMoment) {
     for (unsigned round = 0; round < rounds; ++round) {
         auto reading = handle_.spawn_with_placement(
             random.one_in(3) ? TaskPlacement::stealable() : TaskPlacement::pinned(ShardId(random.below(2))),
-            [lane = lane_, fd = pipe_.reader.get()]() -> Task<Result<std::size_t>> {
+            [lane = *lane_, fd = pipe_.reader.get()]() -> Task<Result<std::size_t>> {
                 std::byte some[8];
                 co_return co_await lane.read_at(fd, current_position, std::span(some));
             });

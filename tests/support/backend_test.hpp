@@ -54,6 +54,11 @@ namespace test {
     return io_uring_required() ? BackendKind::IoUring : BackendKind::Auto;
 }
 
+/// What a fixture's members are built on, since they are made before SetUp() skips the test.
+[[nodiscard]] inline BackendKind backend_until_skipped(BackendKind kind) {
+    return backend_unavailable(kind).empty() ? kind : BackendKind::Queue;
+}
+
 class BackendTest : public ::testing::TestWithParam<BackendKind> {
 protected:
     void SetUp() override {
@@ -69,7 +74,7 @@ protected:
 
     [[nodiscard]] static RuntimeBuilder builder(std::size_t shards) {
         RuntimeBuilder builder;
-        builder.shards(shards).backend(GetParam());
+        builder.shards(shards).backend(backend_until_skipped(GetParam()));
         return builder;
     }
 

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -35,8 +36,14 @@ protected:
 
     [[nodiscard]] static RuntimeBuilder builder(std::size_t shards, BackendKind kind = BackendKind::IoUring) {
         RuntimeBuilder builder;
-        builder.shards(shards).backend(kind);
+        builder.shards(shards).backend(backend_until_skipped(kind));
         return builder;
+    }
+
+    /// That of shard 0; none in a test that will be skipped.
+    [[nodiscard]] static std::optional<NativeLane> first_lane(const RuntimeHandle& runtime) {
+        const auto lane = runtime.native_lane(0);
+        return lane.has_value() ? std::optional<NativeLane>(*lane) : std::nullopt;
     }
 };
 
