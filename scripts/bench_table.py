@@ -155,7 +155,8 @@ def show_beside(repetitions):
             shown.append(f"{counter.removesuffix('_us')} {show(1e3 * median(values), 'ns')}")
     switches = [counters[SWITCHES] for counters in repetitions if SWITCHES in counters]
     if switches:
-        shown.append(f"{1000 * median(switches):.2g} switches per 1000 tasks")
+        per_thousand = 1000 * median(switches)
+        shown.append(f"{per_thousand:{'.0f' if per_thousand >= 10 else '.2g'}} switches per 1000 tasks")
     return ", ".join(shown)
 
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Everything that a task waits in, when another thread comes first: the task goes on elsewhere, ends and is freed
-// before the await_suspend() that has published it returns. What that one touched afterwards, a sanitizer would see.
+// Everything in which another thread can resume a task, when that one comes first: the task goes on elsewhere, ends and
+// is freed before the await_suspend() that has published it returns. What that one touched afterwards, a sanitizer
+// would see.
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <system_error>
@@ -25,8 +24,6 @@
 
 namespace spargio::test {
 namespace {
-
-using namespace std::chrono_literals;
 
 /// One suspension that does not return before release(). One at a time in the process.
 class HeldSuspension {
@@ -173,8 +170,23 @@ TEST_P(OtherThreadFirst, Ticket) {
         EXPECT_TRUE(seen.has_value());
         EXPECT_EQ(shard_here(), 1);
     };
-    auto sending = send(held_);
-    run(std::move(sending), [&](const JoinHandle<>&) { looks_late.reset(); });
+    run(send(held_), [&](const JoinHandle<>&) { looks_late.reset(); });
+}
+
+TEST_P(OtherThreadFirst, TicketThatIsStopped) {
+    std::optional<StalledShard> looks_late(std::in_place, two_.handle(), 1);
+    const auto send = [](HeldSuspension& held) -> Task<> {
+        auto ticket = ShardCtx::current()->send_raw(1, 1, 1);
+        co_await yield();  // It is published when the step ends.
+        co_await begin(held);
+        const auto seen = co_await *ticket;
+        EXPECT_EQ(seen.error(), std::errc::operation_canceled);
+        EXPECT_EQ(shard_here(), 1);
+    };
+    run(send(held_), [&](const JoinHandle<>& task) {
+        task.request_stop();
+        looks_late.reset();
+    });
 }
 
 TEST_P(OtherThreadFirst, GroupJoin) {
@@ -188,6 +200,19 @@ TEST_P(OtherThreadFirst, GroupJoin) {
     };
     const auto handle = two_.handle();
     run(join(held_, ends, handle), [&ends](const JoinHandle<>&) { ends.set(); });
+}
+
+TEST_P(OtherThreadFirst, GroupJoinThatIsStopped) {
+    const auto join = [](HeldSuspension& held, const RuntimeHandle& runtime) -> Task<> {
+        co_await begin(held);
+        TaskGroup group(runtime);
+        auto sleeps = []() -> Task<> { static_cast<void>(co_await sleep_for(std::chrono::hours(1))); };
+        group.spawn(TaskPlacement::pinned(1), sleeps());
+        co_await group.join();
+        EXPECT_EQ(shard_here(), 1);
+    };
+    const auto handle = two_.handle();
+    run(join(held_, handle), stop);
 }
 
 // A shard that has gone to sleep is not woken for the only task of another one: it is for what else is spawned.

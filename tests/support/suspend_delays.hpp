@@ -2,10 +2,9 @@
 // Uses of the seam between a task's suspension and the return of its await_suspend(); nothing without a sanitizer.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <functional>
-#include <thread>
 
 #include "support/stress.hpp"
 #include "suspend_hook.hpp"
@@ -31,7 +30,8 @@ public:
 
 private:
     [[maybe_unused]] static void delay() noexcept {
-        thread_local Random random(stress_seed() ^ std::hash<std::thread::id>()(std::this_thread::get_id()));
+        static std::atomic<std::uint64_t> threads = 0;
+        thread_local Random random(stress_seed() + threads++);
         if (random.one_in(8)) {
             spin_for(std::chrono::nanoseconds(random.below(20'000)));
         }
