@@ -140,8 +140,8 @@ private:
     static constexpr std::chrono::nanoseconds kLongOffer = std::chrono::microseconds(20);
     static constexpr std::chrono::nanoseconds kLongLook = std::chrono::nanoseconds(200);
     static constexpr unsigned kHeldBack = 4;  // Short sleeps, after the CPU was lost, that raise nothing.
-    static constexpr unsigned kMostHeldBack = 64;
-    static constexpr unsigned kHitsThatPay = 256;  // Between two losses.
+    static constexpr unsigned kMostHeldBack = 4096;
+    static constexpr unsigned kHitsThatPay = 1024;  // Between two losses.
 
     std::chrono::nanoseconds limit_;
     std::chrono::nanoseconds budget_;

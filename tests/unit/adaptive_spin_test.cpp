@@ -75,7 +75,7 @@ int sleeps_before_spinning(AdaptiveSpin& spin) {
 
 TEST(AdaptiveSpin, ALostCpuEndsTheSpinningForAWhile) {
     AdaptiveSpin spin(microseconds(10));
-    for (const int sleeps : {4, 8, 16, 32, 64, 64}) {
+    for (const int sleeps : {4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 4096}) {
         lose_the_cpu(spin);
         EXPECT_EQ(sleeps_before_spinning(spin), sleeps);
         EXPECT_EQ(spin.budget(), microseconds(10));
@@ -85,17 +85,17 @@ TEST(AdaptiveSpin, ALostCpuEndsTheSpinningForAWhile) {
 
 TEST(AdaptiveSpin, ALostCpuEndsTheSpinningForAShortWhileIfItHasPaid) {
     AdaptiveSpin spin(microseconds(10));
-    for (int i = 0; i < 5; ++i) {
+    const auto sleeps_after_hits = [&spin](int hits) {
+        for (int i = 0; i < hits; ++i) {
+            spin.hit();
+        }
         lose_the_cpu(spin);
-        static_cast<void>(sleeps_before_spinning(spin));
-    }
-    for (int i = 0; i < 256; ++i) {
-        spin.hit();
-    }
-    for (const int sleeps : {4, 8}) {
-        lose_the_cpu(spin);
-        EXPECT_EQ(sleeps_before_spinning(spin), sleeps);
-    }
+        return sleeps_before_spinning(spin);
+    };
+    EXPECT_EQ(sleeps_after_hits(0), 4);
+    EXPECT_EQ(sleeps_after_hits(1023), 8);
+    EXPECT_EQ(sleeps_after_hits(1024), 4);
+    EXPECT_EQ(sleeps_after_hits(0), 8);
 }
 
 TEST(AdaptiveSpin, WithoutABudgetItDoesNotLook) {
