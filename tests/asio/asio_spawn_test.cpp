@@ -156,22 +156,18 @@ TEST_P(AsioSpawn, AShutdownEndsItAsCanceled) {
     Outcome not_begun;
     async_spawn(one.handle(), TaskPlacement::pinned(0), sleeps_until_stopped(began), on_io(waiting));
     began.wait();
-    Event holds;
     Event held;
+    Event goes_on;
     auto hold = [&] {
         held.set();
-        holds.wait();
+        goes_on.wait();
+        one.shutdown();  // Of the step's own shard, so it begins nothing after this one.
     };
     one.handle().spawn_pinned(0, std::move(hold)).detach();
     held.wait();
     async_spawn(
         one.handle(), TaskPlacement::pinned(0), [] { return 1; }, on_io(not_begun));
-    std::thread ending([&] { one.shutdown(); });
-    while (one.handle().spawn_pinned(0, [] {}).spawn_error() != RuntimeError::Closed) {
-        std::this_thread::yield();
-    }
-    holds.set();
-    ending.join();
+    goes_on.set();
     io_.run();
     EXPECT_EQ(code_of(waiting.exception), JoinError::Canceled);
     EXPECT_EQ(code_of(not_begun.exception), JoinError::Canceled);
