@@ -6,6 +6,8 @@
 
 #include "scheduler.hpp"
 #include "shard.hpp"
+#include "spargio/detail/fork.hpp"
+#include "spargio/detail/group.hpp"
 #include "spargio/detail/join.hpp"
 
 namespace spargio::detail {
@@ -68,6 +70,11 @@ void stop_at_deadline(TimedFork& timed, Shard& here) noexcept {
     request_task_stop(timed.children[0]);
 }
 
+/// The wait of one that goes on when its children, or those of its group, have ended.
+bool is_for_children(const Wait& wait) noexcept {
+    return wait.cancel == &cancel_fork || wait.cancel == &cancel_group;
+}
+
 /// Alarm::FireFn: the child has not ended. If a stop has reached it before, the deadline changes nothing.
 bool fire_deadline(Alarm& alarm, Shard& here) noexcept {
     auto& timed = static_cast<TimedFork&>(alarm);
@@ -78,14 +85,16 @@ bool fire_deadline(Alarm& alarm, Shard& here) noexcept {
     if (!child->begun) {
         return false;  // It gets its first step.
     }
-    if (child->stop.armed() != nullptr) {
+    const Wait* wait = child->stop.armed();
+    if (wait != nullptr && !is_for_children(*wait)) {
         stop_at_deadline(timed, here);
         return true;
     }
-    // It is in no wait of its own that a stop would end: as a rule what it waited for has come, and it stands in the
-    // queue, or in the inbox. It gets that step: a result that was there before the deadline wins. So the deadline
-    // stands in the queue, too, behind it.
-    here.inbox.take_all(here.ready);
+    // It is in no wait of its own that a stop would end: as a rule what it waited for has come, and it, or one of its
+    // children, stands in the queue, or in the inbox. It gets that step: a result that was there before the deadline
+    // wins. So the deadline stands in the queue, too, behind it. (Not behind stealable ones: of a tree that only
+    // computes there may be as many as it has nodes, and the deadline is to stop it.)
+    here.take_inbox();
     here.ready.push_back(&timed);
     --timed.ended_here;  // One end more is awaited: that of the place in the queue.
     return true;

@@ -42,24 +42,34 @@ void schedule_waiter(TaskHeader* root, Shard& here) noexcept {
     }
 }
 
+/// Whether the operation is another ring's. Nothing brings one here; if something did, its message goes where it
+/// belongs.
+bool is_misdirected(const Operation& operation, WorkItem* message, Shard& here) noexcept {
+    Shard& there = shard_of(operation);
+    if (&there == &here) {
+        return false;
+    }
+    here.counters.native_affinity_violations.add();
+    if (there.inbox.push(message) == Push::WasEmpty) {
+        wake_shard(there, &here);
+    }
+    return true;
+}
+
 }  // namespace
 
 void run_operation_start(WorkItem* item, Shard* here) noexcept {
     auto& operation = static_cast<Operation&>(*static_cast<OperationStart*>(item));
-    if (&shard_of(operation) != here) {
-        // It would be another ring's. Nothing brings it here; if something did, it goes where it belongs.
-        here->counters.native_affinity_violations.add();
-        Shard& there = shard_of(operation);
-        if (there.inbox.push(item) == Push::WasEmpty) {
-            wake_shard(there, here);
-        }
-        return;
+    if (!is_misdirected(operation, item, *here)) {
+        begin(operation, *here);
     }
-    begin(operation, *here);
 }
 
 void run_operation_stop(WorkItem* item, Shard* here) noexcept {
     auto& operation = static_cast<Operation&>(*static_cast<OperationStop*>(item));
+    if (is_misdirected(operation, item, *here)) {
+        return;
+    }
     operation.stopped = true;
     switch (operation.state) {
     case Operation::State::Ended:

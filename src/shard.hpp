@@ -133,6 +133,15 @@ public:
     /// deque, or, when that is full, of the shared queue. The caller owes the wake. This shard's thread.
     void put_stealable(WorkItem* item) noexcept;
 
+    /// What other threads have brought.
+    void take_inbox() noexcept {
+        inbox.take_all(ready);
+        inbox_time_ = clock::time_point::min();
+    }
+    /// A time (timer_now()) after all that has been taken from the inbox had come. The clock is read once for each
+    /// taking at most.
+    [[nodiscard]] clock::time_point inbox_time() noexcept;
+
     void count_begin(const TaskHeader* task) noexcept {
         Counter& begun = task->kind == TaskKind::Pinned ? counters.begun_pinned : counters.stealable_executed;
         begun.add();
@@ -210,6 +219,7 @@ private:
     unsigned turn_ = 0;       // The item of the turn that runs: from 0 to before items_per_turn.
     unsigned chain_end_ = 0;  // The item that is not taken out of the deque without a look at the other queues.
     bool alone_ = false;      // See takes_next_if_alone().
+    clock::time_point inbox_time_ = clock::time_point::min();  // min(): the clock was not read since the last taking.
     clock::time_point oldest_since_{};  // Since when the deque's oldest may have waited; nothing if it was empty.
     clock::time_point turn_looked_at_{};
     bool long_steps_ = false;          // Between the last two such looks.

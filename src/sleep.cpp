@@ -14,7 +14,11 @@ void run_sleep_stop(WorkItem* item, Shard* here) noexcept {
     auto& wait = static_cast<SleepWait&>(*item);
     if (stop_came_first(wait, *here)) {
         here->timers.remove(&wait);
-        wait.end = SleepWait::End::Stopped;
+        if (wait.due > here->inbox_time()) {
+            wait.end = SleepWait::End::Stopped;
+        } else {
+            here->counters.timers_fired.add();  // It was over before the stop came, as far as can be told.
+        }
     }
     schedule_here(wait.root(), *here);
 }

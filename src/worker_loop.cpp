@@ -58,7 +58,7 @@ bool Shard::something_of_its_own() const noexcept {
 /// What other threads have brought: tasks, and messages for the tasks that wait for some.
 void Shard::take_arrivals() noexcept {
     if (!inbox.empty()) {
-        inbox.take_all(ready);
+        take_inbox();
     }
     mailbox.look_in_turn();
     while (mailbox.deliverable()) {
@@ -78,6 +78,13 @@ void Shard::take_arrivals() noexcept {
             schedule_here(root, *this);
         }
     }
+}
+
+clock::time_point Shard::inbox_time() noexcept {
+    if (inbox_time_ == clock::time_point::min()) {
+        inbox_time_ = timer_now();
+    }
+    return inbox_time_;
 }
 
 /// Those in front of it that a stop has reached end without a message, since what they were given might be lost with
@@ -149,7 +156,7 @@ void Shard::run_items() noexcept {
         item->run(item, this);  // And perhaps some of the next: next_of_turn().
         // Where steps are long, what comes from outside should not wait for a whole turn of them.
         if ((turn_ + 1) / kStealableEvery != first / kStealableEvery && !inbox.empty()) {
-            inbox.take_all(ready);
+            take_inbox();
         }
     }
 }

@@ -25,6 +25,7 @@
 #include "spargio/asio.hpp"
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
 
@@ -156,18 +157,10 @@ TEST_P(AsioSpawn, AShutdownEndsItAsCanceled) {
     Outcome not_begun;
     async_spawn(one.handle(), TaskPlacement::pinned(0), sleeps_until_stopped(began), on_io(waiting));
     began.wait();
-    Event held;
-    Event goes_on;
-    auto hold = [&] {
-        held.set();
-        goes_on.wait();
-        one.shutdown();  // Of the step's own shard, so it begins nothing after this one.
-    };
-    one.handle().spawn_pinned(0, std::move(hold)).detach();
-    held.wait();
+    StalledShard stalled(one.handle(), 0);
     async_spawn(
         one.handle(), TaskPlacement::pinned(0), [] { return 1; }, on_io(not_begun));
-    goes_on.set();
+    stalled.shut_down(one);
     io_.run();
     EXPECT_EQ(code_of(waiting.exception), JoinError::Canceled);
     EXPECT_EQ(code_of(not_begun.exception), JoinError::Canceled);

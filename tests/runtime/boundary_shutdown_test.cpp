@@ -4,7 +4,6 @@
 #include <chrono>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -50,10 +49,8 @@ TEST_P(BoundaryShutdown, ARequestThatAWaitingTaskWasGivenIsCanceled) {
     StalledShard stalled(handle, 0);
     auto ticket = client.try_call(1);
     ASSERT_EQ(client.stats().depth, 0U) << "the waiting task was given it";
-    std::thread ender([&] { one->shutdown(); });
-    while (!handle.spawn_pinned(0, [] {}).spawn_error()) {}
-    stalled.release();
-    ender.join();
+    stalled.shut_down(*one);
+    one->shutdown();
     EXPECT_EQ(ticket->get().error(), BoundaryError::Canceled);
     EXPECT_EQ(client.call(2).get().error(), BoundaryError::Closed);
     EXPECT_EQ(code_of(serving), JoinError::Canceled);

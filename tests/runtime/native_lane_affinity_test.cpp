@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// An operation that turns up on a shard whose ring is not its own: counted, not submitted there, and not lost. No
+// An operation, or its stop, that turns up on a shard whose ring is not its own: counted, not submitted there, and not
+// lost. No
 // public call brings that about, so the test carries the message to the wrong shard itself.
 #include <thread>
 
@@ -14,9 +15,9 @@
 namespace spargio::test {
 namespace {
 
-/// In a step of the shard that owns the ring: waits for the start of an operation that another shard sends here, and
-/// puts it into the inbox of `wrong` instead.
-void misdirect_next_start(ShardId wrong) {
+/// In a step of the shard that owns the ring: waits for the start of an operation, or its stop, that another shard
+/// sends here, and puts it into the inbox of `wrong` instead.
+void misdirect_next_message(ShardId wrong) {
     detail::Shard& here = *detail::current_shard();
     detail::Shard& there = *here.runtime().shards[wrong];
     while (here.inbox.empty()) {
@@ -24,9 +25,9 @@ void misdirect_next_start(ShardId wrong) {
     }
     detail::WorkList arrived;
     ASSERT_EQ(here.inbox.take_all(arrived), 1U);
-    detail::WorkItem* start = arrived.pop_front();
-    ASSERT_TRUE(detail::is_operation_message(start));
-    if (there.inbox.push(start) == detail::Push::WasEmpty) {
+    detail::WorkItem* message = arrived.pop_front();
+    ASSERT_TRUE(detail::is_operation_message(message));
+    if (there.inbox.push(message) == detail::Push::WasEmpty) {
         detail::wake_shard(there, &here);
     }
 }
@@ -53,7 +54,7 @@ TEST_F(NativeLaneAffinity, AnOperationOnTheWrongShardIsCountedAndRunsOnItsOwnRin
         Event inside;
         auto carrier = handle.spawn_pinned(owner, [&] {
             inside.set();
-            misdirect_next_start(elsewhere);
+            misdirect_next_message(elsewhere);
         });
         inside.wait();
         auto reading = handle.spawn_pinned(reader, [&]() -> Task<> {
@@ -71,6 +72,39 @@ TEST_F(NativeLaneAffinity, AnOperationOnTheWrongShardIsCountedAndRunsOnItsOwnRin
         EXPECT_EQ(stats.late_wakes, 0U);
     }
     EXPECT_EQ(handle.spawn_pinned(owner, [&] { return begun_on(owner); }).get(), 2U);
+}
+
+TEST_F(NativeLaneAffinity, AStopOnTheWrongShardIsCountedAndReachesItsOperation) {
+    constexpr ShardId reader = 0;
+    constexpr ShardId owner = 1;
+    constexpr ShardId wrong = 2;
+    const Watchdog watchdog("a stop on the wrong shard");
+    const Pipe pipe;
+    const Runtime three = builder(3).build();
+    const auto handle = three.handle();
+    const auto lane = handle.native_lane(owner).value();
+    std::uint64_t violations = 0;
+    for (const ShardId elsewhere : {reader, wrong}) {
+        auto reading = handle.spawn_pinned(reader, [&]() -> Task<std::error_code> {
+            const auto read = co_await lane.read_at(pipe.reader.get(), current_position, 10);
+            co_return read.error();
+        });
+        finish_step(handle, reader);
+        finish_step(handle, owner);  // The read is in the ring.
+        Event inside;
+        auto carrier = handle.spawn_pinned(owner, [&] {
+            inside.set();
+            misdirect_next_message(elsewhere);
+        });
+        inside.wait();
+        reading.request_stop();
+        carrier.get();
+        EXPECT_EQ(reading.get(), std::errc::operation_canceled);
+        const auto stats = handle.stats_snapshot();
+        EXPECT_EQ(stats.native_affinity_violations, ++violations);
+        EXPECT_EQ(stats.pending_native_ops, 0U);
+        EXPECT_EQ(stats.late_wakes, 0U);
+    }
 }
 
 }  // namespace

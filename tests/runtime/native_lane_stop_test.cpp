@@ -170,11 +170,12 @@ private:
 };
 
 TEST_F(NativeLaneStopTest, LatencyWhenTheKernelDidNotFindTheOperation) {
+    runtime_.shutdown();  // It would outlive the faults.
     // At once, and, when it has missed too often, a second later.
     for (const int missed : {1, 8, 9}) {
         MissedCancels faults(missed);
         const InstalledFaults installed(faults);
-        const Runtime two = builder(2).build();  // The fixture's outlives the faults.
+        const Runtime two = builder(2).build();
         const auto handle = two.handle();
         auto reading = handle.spawn_pinned(1, read_one(handle.native_lane(0).value(), pipe_.reader.get()));
         wait_until_pending(handle, 1);

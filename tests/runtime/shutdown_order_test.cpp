@@ -15,6 +15,7 @@
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
 #include "support/shutdown_checks.hpp"
+#include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
 
@@ -95,18 +96,8 @@ TEST_P(ShutdownOrder, TasksThatNeverStartedAreDestroyedOnTheirShard) {
     std::vector<JoinHandle<void>> joins;
     auto two = runtime(2);
     const auto handle = two.handle();
-    Latch blocked(2);
-    Event release;
-    for (ShardId shard = 0; shard < 2; ++shard) {
-        handle
-            .spawn_pinned(shard,
-                          [&] {
-                              blocked.arrive();
-                              release.wait();
-                          })
-            .detach();
-    }
-    blocked.wait();
+    StalledShard first(handle, 0);
+    StalledShard second(handle, 1);
     for (ShardId shard = 0; shard < 2; ++shard) {
         const auto name = std::to_string(shard);
         for (int i = 0; i < 5; ++i) {
@@ -114,12 +105,9 @@ TEST_P(ShutdownOrder, TasksThatNeverStartedAreDestroyedOnTheirShard) {
         }
         joins.push_back(handle.spawn_stealable([t = Tracker(log, "any")] { ADD_FAILURE() << "it ran"; }));
     }
-    std::thread closer([&] { two.shutdown(); });
-    while (!handle.spawn_pinned(0, [] {}).spawn_error()) {
-        std::this_thread::yield();
-    }
-    release.set();
-    closer.join();
+    first.shut_down(two);
+    second.release();
+    two.shutdown();
     EXPECT_EQ(log.size(), 12U);
     for (const auto& ended : log.all()) {
         if (ended.name == "any") {
@@ -260,12 +248,9 @@ TEST_P(ShutdownOrder, ATaskThatWaitsForARunningBlockingJobIsDestroyedMeanwhile) 
                       })
         .detach();
     running.wait();
-    std::thread closer([&] { one.shutdown(); });
-    while (!handle.spawn_pinned(0, [] {}).spawn_error()) {
-        std::this_thread::yield();
-    }
+    StalledShard(handle, 0).shut_down(one);
     release.set();
-    closer.join();
+    one.shutdown();
     EXPECT_EQ(log.on_shard(0), 1U);
 }
 

@@ -142,7 +142,8 @@ TEST_P(Sleep, SleepersWakeInTheOrderOfTheirTimes) {
     EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
 }
 
-// What came first wins, on every tick: the sleep was over before the stop, or the stop came to a sleep.
+// On every tick, a sleep that was over before the stop came is no stopped one. If the stop came first, and the shard
+// looks at both only after the end of the sleep, either may win.
 TEST_P(Sleep, ATieOfItsEndAndAStopHasOneWinner) {
     VirtualClock clock;
     auto one = runtime(1);
@@ -163,7 +164,11 @@ TEST_P(Sleep, ATieOfItsEndAndAStopHasOneWinner) {
         shard_is_busy.set();
         busy.get();
         const auto error = sleeper.get();
-        EXPECT_TRUE(!error || error == std::errc::operation_canceled);
+        if (tick % 2 == 1) {
+            EXPECT_EQ(error, std::error_code());
+        } else {
+            EXPECT_TRUE(!error || error == std::errc::operation_canceled);
+        }
     }
     EXPECT_EQ(handle.stats_snapshot().tasks_live, 0U);
 }
@@ -275,6 +280,8 @@ TEST_P(Sleep, AHundredThousandSleepersAllWakeAndCostNoDescriptor) {
     VirtualClock clock;
     auto two = runtime(2);
     const auto handle = two.handle();
+    finish_step(handle, 0);  // What a shard does first is over.
+    finish_step(handle, 1);
     const auto descriptors = open_descriptors();
     const auto threads = thread_count();
     std::atomic<unsigned> woken{0};
@@ -290,7 +297,7 @@ TEST_P(Sleep, AHundredThousandSleepersAllWakeAndCostNoDescriptor) {
             .detach();
     }
     EXPECT_EQ(open_descriptors(), descriptors);
-    EXPECT_EQ(thread_count(), threads);
+    EXPECT_LE(thread_count(), threads);  // A joined one may be seen for a while.
     finish_step(handle, 0);
     finish_step(handle, 1);
     EXPECT_EQ(woken.load(), 0U);
@@ -388,6 +395,8 @@ TEST_P(Sleep, TheDeadlineAndTheStopRace) {
     auto two = runtime(2);
     const auto handle = two.handle();
     unsigned slept = 0;
+    // How long the clock waits at most: it follows the winners, so that on a busy machine, too, each side wins some.
+    std::uint32_t longest = 20'000;
     const unsigned rounds = scaled(3000, 500);
     for (unsigned round = 0; round < rounds; ++round) {
         auto sleeper = handle.spawn_pinned(0, sleep_and_tell(1us));
@@ -399,12 +408,13 @@ TEST_P(Sleep, TheDeadlineAndTheStopRace) {
             sleeper.request_stop();
         });
         go.set();
-        spin_for(std::chrono::nanoseconds(random.below(20'000)));
+        spin_for(std::chrono::nanoseconds(random.below(longest)));
         clock.advance(handle, 1us);
         stopper.get();
         const auto error = sleeper.get();
         ASSERT_TRUE(!error || error == std::errc::operation_canceled);
         slept += error ? 0 : 1;
+        longest = std::clamp(error ? longest / 2 : longest * 2, 1'000U, 10'000'000U);
     }
     EXPECT_EQ(handle.stats_snapshot().timers_fired, slept);
     EXPECT_GT(slept, 0U);

@@ -8,6 +8,7 @@
 #include <stop_token>
 #include <system_error>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -61,6 +62,50 @@ TEST_P(TimeoutTie, TheTaskWinsIfItsSleepWasOverBefore) {
         for (auto& other : others) {
             other.get();
         }
+    }
+}
+
+Task<int> seven_in_when_all(milliseconds span) {
+    auto seven = seven_after(span);
+    const auto all = co_await when_all(std::move(seven));
+    co_return std::get<0>(all);
+}
+
+Task<int> seven_in_a_group_body(milliseconds span) {
+    auto body = [span](TaskGroup&) { return seven_in_when_all(span); };
+    co_return co_await with_group(body);
+}
+
+Task<int> seven_in_a_group_child(milliseconds span) {
+    int seven = 0;
+    auto child = [span, &seven]() -> Task<> { seven = co_await seven_after(span); };
+    auto body = [&child](TaskGroup& group) -> Task<> {
+        group.spawn(TaskPlacement::pinned(0), std::move(child));
+        co_return;
+    };
+    co_await with_group(body);
+    co_return seven;
+}
+
+// The one that waits for the children is in a wait itself, which a stop would end; the child is ready.
+TEST_P(TimeoutTie, TheTaskWinsIfItsChildsSleepWasOverBefore) {
+    VirtualClock clock;
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    const auto limited = [](Task<int> task, milliseconds limit) -> Task<Result<int>> {
+        co_return co_await timeout(limit, std::move(task));
+    };
+    int form = 0;
+    for (auto* seven : {&seven_in_when_all, &seven_in_a_group_body, &seven_in_a_group_child}) {
+        auto in_time = handle.spawn_pinned(0, limited(seven(milliseconds(5)), milliseconds(6)));
+        auto late = handle.spawn_pinned(0, limited(seven(milliseconds(6)), milliseconds(5)));
+        finish_step(handle, 0);
+        StalledShard stalled(handle, 0);
+        clock.set(clock.now() + milliseconds(10));
+        stalled.release();
+        EXPECT_EQ(in_time.get(), Result<int>(7)) << form;
+        EXPECT_EQ(late.get().error(), std::errc::timed_out) << form;
+        ++form;
     }
 }
 

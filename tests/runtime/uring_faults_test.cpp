@@ -215,7 +215,7 @@ private:
     std::atomic<std::thread::id> thread_{};
 };
 
-TEST_F(UringFaultsTest, ABellThatIsNotTakenInTimeIsRungFromOutsideWithinTheStep) {
+TEST_F(UringFaultsTest, LatencyOfABellThatIsNotTakenInTimeButRungFromOutside) {
     BlockedEntries faults;
     const InstalledFaults installed(faults);
     const Runtime runtime = builder(2).idle_spin(microseconds(0)).build();

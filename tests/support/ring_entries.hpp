@@ -16,7 +16,8 @@ namespace spargio::test {
     std::uint64_t sum = 0;
     for (const int ring : ring_descriptors()) {
         std::optional<std::uint64_t> tail;
-        for (int attempt = 0; !tail && attempt < 1'000; ++attempt) {  // It is silent about a ring that it works on.
+        // It is silent about a ring that it works on, which may have lost its CPU meanwhile.
+        for (int attempt = 0; !tail && attempt < 100'000; ++attempt) {
             std::ifstream info("/proc/self/fdinfo/" + std::to_string(ring));
             for (std::string line; !tail && std::getline(info, line);) {
                 if (line.starts_with("SqTail:")) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "spargio/join_handle.hpp"
+#include "spargio/runtime.hpp"
 #include "spargio/runtime_handle.hpp"
 #include "spargio/shard_id.hpp"
 #include "support/event.hpp"
@@ -16,6 +17,9 @@ public:
         : task_(runtime.spawn_pinned(shard, [this] {
               inside_.set();
               leave_.wait();
+              if (ends_ != nullptr) {
+                  ends_->shutdown();
+              }
           })) {
         inside_.wait();
     }
@@ -31,9 +35,18 @@ public:
         }
     }
 
+    /// The step begins the shutdown of its runtime, as the last that its shard does: nothing that waits for the shard
+    /// is run any more. (A spawn that another thread sees refused tells only that a shutdown has begun: the shards may
+    /// still finish what they have.) Runtime::shutdown() waits for the rest.
+    void shut_down(Runtime& runtime) {
+        ends_ = &runtime;
+        release();
+    }
+
 private:
     Event inside_;
     Event leave_;
+    Runtime* ends_ = nullptr;
     bool released_ = false;
     JoinHandle<> task_;
 };

@@ -56,7 +56,8 @@ private:
 };
 
 /// One child and a deadline, after which the child is stopped. If the child is ready to go on when the deadline comes,
-/// this stands in the shard's queue behind it (hence a WorkItem), and the fork lasts until it is there no more.
+/// or one of its children may be, this stands in the shard's queue behind it (hence a WorkItem), and the fork lasts
+/// until it is there no more.
 struct TimedFork : LocalFork, Alarm, WorkItem {
     TimedFork(ForkedChildren child, std::chrono::nanoseconds span) noexcept;
 
