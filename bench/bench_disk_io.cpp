@@ -29,6 +29,7 @@ void add_workloads() {
     add("disk_read_4k_qd32/asio_random_access_file", on_asio::disk_read_4k_qd32);
     add("disk_read_4k_qd32/asio_32_files", on_asio::disk_read_4k_qd32_32_files);
     add("disk_read_4k_qd32/asio_pool_pread", on_asio::disk_read_4k_qd32_pool);
+    add("disk_read_4k_qd32/raw_pread", raw::disk_read_4k_qd32_pread);
     add("disk_read_4k_qd32/raw_liburing", raw::disk_read_4k_qd32_liburing);
 }
 

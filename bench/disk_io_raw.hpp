@@ -34,6 +34,24 @@ inline void disk_read_rtt_4k_pread(benchmark::State& state) {
     });
 }
 
+/// One after the other, into one block after the other: a system call that blocks has no depth.
+inline void disk_read_4k_qd32_pread(benchmark::State& state) {
+    const PinnedScope pinned(client_cpu());
+    const int fd = test_file().fd();
+    Blocks blocks(depth);
+    run_batches(state, reads_at_once, sum_below(reads_at_once), [&] {
+        const Stopwatch stopwatch;
+        ReadsAtOnce reads;
+        while (const auto i = reads.next()) {
+            Block& block = blocks[*i % depth];
+            const auto into = block.emptied();
+            const auto got = pread(fd, into.data(), into.size(), static_cast<off_t>(offset_of(*i)));
+            reads.add(block.value_of(*i, got < 0 ? 0 : static_cast<std::size_t>(got)));
+        }
+        return Timed{stopwatch.seconds(), reads.sum()};
+    });
+}
+
 inline std::size_t count_of(const io_uring_cqe& completion) noexcept {
     return completion.res < 0 ? 0 : static_cast<std::size_t>(completion.res);
 }

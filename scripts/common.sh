@@ -68,7 +68,7 @@ spargio_has_boost() {
         "${CXX:-c++}" -x c++ -fsyntax-only - >/dev/null 2>&1
 }
 
-# Debian 12 has it beside an older libboost-dev.
+# Debian 12's libboost-dev is older, and cannot be installed beside this one.
 spargio_boost_package() {
     if grep -q '^VERSION_CODENAME=bookworm' /etc/os-release 2>/dev/null; then
         echo libboost1.81-dev

@@ -80,6 +80,51 @@ TEST_P(IdleRuntime, UsesNoCpuWhileTasksWaitForMessages) {
     EXPECT_EQ(handle.stats_snapshot().late_wakes, 0U);
 }
 
+TEST_P(IdleRuntime, UsesNoCpuWhileTasksWaitAtABoundary) {
+    auto two = runtime(2);
+    const auto handle = two.handle();
+    auto [client, server] = boundary::channel<int, int>(4);
+    auto [to_nobody, nobody] = boundary::channel<int, int>(4);
+    // One waits for requests, one for an answer with a deadline, one for the answer of a ticket.
+    auto serving = handle.spawn_pinned(0, [server = std::move(server)]() mutable -> Task<> {
+        while (auto request = co_await server.recv()) {
+            EXPECT_TRUE(request->respond(request->request() + 1).has_value());
+        }
+    });
+    auto asking = handle.spawn_pinned(1, [to_nobody = to_nobody]() -> Task<std::error_code> {
+        const auto answer = co_await to_nobody.call_with_timeout(1, std::chrono::hours(1));
+        co_return answer.error();
+    });
+    auto holding = handle.spawn_pinned(1, [to_nobody = to_nobody]() -> Task<std::error_code> {
+        auto ticket = to_nobody.try_call(2);
+        const auto answer = co_await ticket.value();
+        co_return answer.error();
+    });
+    EXPECT_EQ(client.call(1).get(), Result<int>(2));
+    finish_step(handle, 1);
+    const auto threads = thread_count();
+    EXPECT_LT(idle_cpu_time(), bound);
+    EXPECT_EQ(handle.stats_snapshot().timers_fired, 0U);
+
+    std::vector<microseconds> answers;
+    for (int round = 0; round < 31; ++round) {
+        std::this_thread::sleep_for(milliseconds(15));
+        const auto asked = steady_clock::now();
+        EXPECT_EQ(client.call(round).get(), Result<int>(round + 1));
+        answers.push_back(std::chrono::duration_cast<microseconds>(steady_clock::now() - asked));
+    }
+    std::sort(answers.begin(), answers.end());
+    EXPECT_LT(answers[answers.size() / 2], milliseconds(sanitized ? 5 : 1));
+    EXPECT_LE(thread_count(), threads);
+    EXPECT_EQ(handle.stats_snapshot().late_wakes, 0U);
+
+    { const auto gone = std::move(nobody); }
+    EXPECT_EQ(asking.get(), BoundaryError::Closed);
+    EXPECT_EQ(holding.get(), BoundaryError::Closed);
+    { const auto gone = std::move(client); }
+    serving.get();
+}
+
 TEST_P(IdleRuntime, ALoneTaskThatYieldsIsNoLostWake) {
     auto two = builder(2).idle_spin(std::chrono::microseconds(0)).build();
     const auto handle = two.handle();

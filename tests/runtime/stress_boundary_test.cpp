@@ -100,7 +100,9 @@ private:
 /// One round: runtimes, channels, callers and servers of every kind.
 class CallWorld {
 public:
-    CallWorld(BackendKind backend, std::uint64_t seed, std::size_t calls) : random_(seed), records_(calls) {
+    /// A server leaves after so many requests, on average.
+    CallWorld(BackendKind backend, std::uint64_t seed, std::size_t calls, std::uint32_t leaves_after)
+        : random_(seed), leaves_after_(leaves_after), records_(calls) {
         for (int i = 0; i < 2; ++i) {
             runtimes_.emplace_back(RuntimeBuilder().shards(2).backend(backend).build());
             handles_.push_back(runtimes_.back()->handle());
@@ -155,6 +157,7 @@ public:
 
     /// Calls, after run().
     [[nodiscard]] std::size_t begun() const { return std::min<std::size_t>(next_, records_.size()); }
+    [[nodiscard]] const boundary::Stats& ends() const { return ends_; }
 
 private:
     [[nodiscard]] const RuntimeHandle& any_runtime() { return handles_[random_.below(2)]; }
@@ -185,10 +188,7 @@ private:
     static Task<> call(CallWorld& world, StressClient client, std::uint64_t seed) {
         const Caller caller(world);
         Random random(seed);
-        std::stop_token stop;
-        if (random.one_in(2)) {
-            stop = co_await this_task::stop_token();
-        }
+        const std::stop_token stop = co_await this_task::stop_token();
         for (;;) {
             Record* record = stop.stop_requested() ? nullptr : world.next_record();
             if (record == nullptr) {
@@ -295,7 +295,7 @@ private:
             } else {
                 break;
             }
-            if (random.one_in(3000)) {
+            if (random.one_in(world.leaves_after_)) {
                 break;
             }
         }
@@ -315,7 +315,7 @@ private:
             } else {
                 kept.reset();
             }
-            if (random.one_in(3000)) {
+            if (random.one_in(leaves_after_)) {
                 break;
             }
         }
@@ -336,6 +336,11 @@ private:
             const auto stats = client.stats();
             EXPECT_EQ(stats.calls, stats.answered + stats.overloaded + stats.timed_out + stats.canceled + stats.closed);
             EXPECT_EQ(stats.depth, 0U);
+            ends_.answered += stats.answered;
+            ends_.overloaded += stats.overloaded;
+            ends_.timed_out += stats.timed_out;
+            ends_.canceled += stats.canceled;
+            ends_.closed += stats.closed;
         }
         for (const auto& handle : handles_) {
             EXPECT_EQ(handle.stats_snapshot().tasks_live, 0U);
@@ -344,6 +349,8 @@ private:
     }
 
     Random random_;
+    const std::uint32_t leaves_after_;
+    boundary::Stats ends_{};  // Of both channels.
     std::vector<Record> records_;
     std::atomic<std::size_t> next_ = 0;
     std::atomic<int> callers_ = 0;
@@ -361,17 +368,33 @@ protected:
 };
 SPARGIO_ON_BOTH_BACKENDS(StressBoundary);
 
-/// SPARGIO_TEST_LONGER=25: a million calls.
+/// SPARGIO_TEST_LONGER=10: a million calls on each backend, without a sanitizer.
 TEST_P(StressBoundary, BothSidesAgreeHowEachCallEnded) {
-    const unsigned rounds = scaled(20, 4);
+    const unsigned rounds = scaled(100, 40);
     constexpr std::size_t calls = 1'000;
+    std::uint64_t answered = 0;
+    std::uint64_t overloaded = 0;
+    std::uint64_t timed_out = 0;
+    std::uint64_t canceled = 0;
+    std::uint64_t closed = 0;
     for (unsigned round = 0; round < rounds; ++round) {
-        CallWorld world(GetParam(), stress_seed() + round, calls);
+        // In every fourth round channels close long before its end.
+        CallWorld world(GetParam(), stress_seed() + round, calls, round % 4 == 0 ? 50 : 1'000);
         world.run();
         ASSERT_EQ(world.begun(), calls);
         ASSERT_FALSE(HasFatalFailure());
         ASSERT_EQ(live_payloads.load(), 0);
+        answered += world.ends().answered;
+        overloaded += world.ends().overloaded;
+        timed_out += world.ends().timed_out;
+        canceled += world.ends().canceled;
+        closed += world.ends().closed;
         watchdog_.progress("round " + std::to_string(round));
+    }
+    // The mix has everything.
+    EXPECT_GT(answered, rounds * calls / 100);
+    for (const auto ends : {overloaded, timed_out, canceled, closed}) {
+        EXPECT_GT(ends, 0U);
     }
 }
 
