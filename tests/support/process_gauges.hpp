@@ -33,17 +33,23 @@ inline constexpr std::size_t threads_of_a_test = 1 + SPARGIO_TSAN;
     return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
 }
 
-/// Waits until the process has no more than `most` threads: a joined thread leaves /proc a moment later, a detached one
-/// when it can. False when it takes longer than ten seconds.
-[[nodiscard]] inline bool threads_fall_to(std::size_t most) {
+/// Waits until the process has no more than `most` of what `count()` counts. False when it takes longer than ten
+/// seconds.
+template <class Count>
+[[nodiscard]] bool falls_to(Count count, std::size_t most) {
     const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (thread_count() > most) {
+    while (count() > most) {
         if (std::chrono::steady_clock::now() > limit) {
             return false;
         }
         std::this_thread::yield();
     }
     return true;
+}
+
+/// A joined thread leaves /proc a moment later, a detached one when it can.
+[[nodiscard]] inline bool threads_fall_to(std::size_t most) {
+    return falls_to(thread_count, most);
 }
 
 /// Memory in RAM, in bytes.
