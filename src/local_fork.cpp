@@ -6,7 +6,6 @@
 
 #include "scheduler.hpp"
 #include "shard.hpp"
-#include "spargio/detail/fork.hpp"
 #include "spargio/detail/group.hpp"
 #include "spargio/detail/join.hpp"
 
@@ -68,11 +67,6 @@ void stop_at_deadline(TimedFork& timed, Shard& here) noexcept {
     here.counters.timers_fired.add();
     timed.fired = true;
     request_task_stop(timed.children[0]);
-}
-
-/// The wait of one that goes on when its children, or those of its group, have ended.
-bool is_for_children(const Wait& wait) noexcept {
-    return wait.cancel == &cancel_fork || wait.cancel == &cancel_group;
 }
 
 /// Alarm::FireFn: the child has not ended. If a stop has reached it before, the deadline changes nothing.

@@ -39,7 +39,7 @@ bool joins_own_runtime(const TaskHeader* root, Wait* wait) noexcept {
 
 /// The same, or a fork, or a group, which is of its waiter's runtime.
 bool ends_with_runtime(const TaskHeader* root, Wait* wait) noexcept {
-    return wait->cancel == &cancel_fork || wait->cancel == &cancel_group || joins_own_runtime(root, wait);
+    return is_for_children(*wait) || joins_own_runtime(root, wait);
 }
 
 /// Takes a root back from a child, a target shard or a channel that need not end. False: the completer or a canceller

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // An operation, or its stop, that turns up on a shard whose ring is not its own: counted, not submitted there, and not
-// lost. No
-// public call brings that about, so the test carries the message to the wrong shard itself.
+// lost. No public call brings that about, so the test carries the message to the wrong shard itself.
 #include <thread>
 
 #include "operation.hpp"

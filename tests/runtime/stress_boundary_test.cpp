@@ -101,8 +101,9 @@ private:
 class CallWorld {
 public:
     /// A server leaves after so many requests, on average.
-    CallWorld(BackendKind backend, std::uint64_t seed, std::size_t calls, std::uint32_t leaves_after)
-        : random_(seed), leaves_after_(leaves_after), records_(calls) {
+    CallWorld(BackendKind backend, std::uint64_t seed, std::size_t calls, std::uint32_t leaves_after,
+              boundary::Stats& ends)
+        : random_(seed), leaves_after_(leaves_after), ends_(ends), records_(calls) {
         for (int i = 0; i < 2; ++i) {
             runtimes_.emplace_back(RuntimeBuilder().shards(2).backend(backend).build());
             handles_.push_back(runtimes_.back()->handle());
@@ -157,7 +158,6 @@ public:
 
     /// Calls, after run().
     [[nodiscard]] std::size_t begun() const { return std::min<std::size_t>(next_, records_.size()); }
-    [[nodiscard]] const boundary::Stats& ends() const { return ends_; }
 
 private:
     [[nodiscard]] const RuntimeHandle& any_runtime() { return handles_[random_.below(2)]; }
@@ -350,7 +350,7 @@ private:
 
     Random random_;
     const std::uint32_t leaves_after_;
-    boundary::Stats ends_{};  // Of both channels.
+    boundary::Stats& ends_;  // Of all channels.
     std::vector<Record> records_;
     std::atomic<std::size_t> next_ = 0;
     std::atomic<int> callers_ = 0;
@@ -372,29 +372,20 @@ SPARGIO_ON_BOTH_BACKENDS(StressBoundary);
 TEST_P(StressBoundary, BothSidesAgreeHowEachCallEnded) {
     const unsigned rounds = scaled(100, 40);
     constexpr std::size_t calls = 1'000;
-    std::uint64_t answered = 0;
-    std::uint64_t overloaded = 0;
-    std::uint64_t timed_out = 0;
-    std::uint64_t canceled = 0;
-    std::uint64_t closed = 0;
+    boundary::Stats ends{};
     for (unsigned round = 0; round < rounds; ++round) {
         // In every fourth round channels close long before its end.
-        CallWorld world(GetParam(), stress_seed() + round, calls, round % 4 == 0 ? 50 : 1'000);
+        CallWorld world(GetParam(), stress_seed() + round, calls, round % 4 == 0 ? 50 : 1'000, ends);
         world.run();
         ASSERT_EQ(world.begun(), calls);
         ASSERT_FALSE(HasFatalFailure());
         ASSERT_EQ(live_payloads.load(), 0);
-        answered += world.ends().answered;
-        overloaded += world.ends().overloaded;
-        timed_out += world.ends().timed_out;
-        canceled += world.ends().canceled;
-        closed += world.ends().closed;
         watchdog_.progress("round " + std::to_string(round));
     }
     // The mix has everything.
-    EXPECT_GT(answered, rounds * calls / 100);
-    for (const auto ends : {overloaded, timed_out, canceled, closed}) {
-        EXPECT_GT(ends, 0U);
+    EXPECT_GT(ends.answered, rounds * calls / 100);
+    for (const auto count : {ends.overloaded, ends.timed_out, ends.canceled, ends.closed}) {
+        EXPECT_GT(count, 0U);
     }
 }
 

@@ -23,6 +23,11 @@ class GroupState;
 /// Wait::CancelFn of a task that waits for a group: passes the stop on; the task goes on when the children have ended.
 void cancel_group(Wait* base, TaskHeader* root) noexcept;
 
+/// The wait of a task that goes on when its children, or those of its group, have ended.
+inline bool is_for_children(const Wait& wait) noexcept {
+    return wait.cancel == &cancel_fork || wait.cancel == &cancel_group;
+}
+
 /// ForkWait::EndedFn of a group's child.
 [[nodiscard]] TaskHeader* end_group_child(TaskHeader* child, Executor* here) noexcept;
 /// The same of the body that with_group() runs.
