@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include "boundary_asio.hpp"
+#include "boundary_raw.hpp"
 #include "boundary_spargio.hpp"
 #include "support/environment.hpp"
 #include "support/registration.hpp"
@@ -12,6 +13,7 @@ namespace {
 void add_workloads() {
     namespace on_asio = bench::asio_boundary;
     namespace on_spargio = bench::spargio_boundary;
+    namespace raw = bench::raw_boundary;
     using bench::add;
     using on_asio::ChannelToCoroutine;
     using on_asio::PostedHandlers;
@@ -19,10 +21,12 @@ void add_workloads() {
     add("call_idle/spargio", on_spargio::call_idle);
     add("call_idle/asio_post_future", on_asio::call_idle<PostedHandlers>);
     add("call_idle/asio_channel", on_asio::call_idle<ChannelToCoroutine>);
+    add("call_idle/raw_futex", raw::call_idle);
 
     add("call_back_to_back/spargio", on_spargio::call_back_to_back);
     add("call_back_to_back/asio_post_future", on_asio::call_back_to_back<PostedHandlers>);
     add("call_back_to_back/asio_channel", on_asio::call_back_to_back<ChannelToCoroutine>);
+    add("call_back_to_back/raw_futex", raw::call_back_to_back);
 
     add("call_busy/spargio", on_spargio::call_busy);
     add("call_busy/asio_post_future", on_asio::call_busy<PostedHandlers>);

@@ -66,7 +66,8 @@ public:
     /// Blocking jobs that may wait for a thread, at least 1; default 1024. One more is Overloaded.
     RuntimeBuilder& blocking_queue_capacity(std::size_t jobs);
     /// A kernel thread submits for each ring and sleeps after `idle` without work (1 ms to 1 h). It takes CPU while
-    /// awake. Excludes defer_taskrun and coop_taskrun. Default: none. Clearing it clears the CPU too.
+    /// awake, and acts for good with the credentials of the thread that built the runtime. Excludes defer_taskrun and
+    /// coop_taskrun. Default: none. Clearing it clears the CPU too.
     RuntimeBuilder& io_uring_sqpoll(std::optional<std::chrono::milliseconds> idle);
     /// The CPU of that kernel thread; implies an idle time of 2000 ms if none is set.
     RuntimeBuilder& io_uring_sqpoll_cpu(std::optional<unsigned> cpu);

@@ -7,8 +7,10 @@
 
 #include "spargio/spargio.hpp"
 #include "support/backend_test.hpp"
+#include "support/files.hpp"
 #include "support/process_gauges.hpp"
 #include "support/stress.hpp"
+#include "support/uring_test.hpp"
 #include "support/workloads.hpp"
 
 namespace spargio::test {
@@ -18,23 +20,23 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-class IdleRuntime : public BackendTest {
-protected:
-    /// The CPU time of the process in the quietest of three windows, for a second each: what else the machine does
-    /// makes a window dearer (a shard that is moved to another CPU in its wake), never cheaper. A shard that spins or
-    /// wakes for nothing does so in all of them.
-    [[nodiscard]] static std::chrono::nanoseconds idle_cpu_time() {
-        auto least = std::chrono::nanoseconds::max();
-        for (int window = 0; window < 3 && least >= bound; ++window) {
-            const auto before = cpu_time();
-            std::this_thread::sleep_for(std::chrono::seconds(1));
-            least = std::min<std::chrono::nanoseconds>(least, cpu_time() - before);
-        }
-        return least;
-    }
+constexpr auto bound = milliseconds(sanitized ? 50 : 10);
 
-    static constexpr auto bound = milliseconds(sanitized ? 50 : 10);
-};
+/// The CPU time of the process in the quietest of three windows, for a second each: what else the machine does makes a
+/// window dearer (a shard that is moved to another CPU in its wake), never cheaper. A shard that spins or wakes for
+/// nothing does so in all of them.
+[[nodiscard]] std::chrono::nanoseconds idle_cpu_time() {
+    auto least = std::chrono::nanoseconds::max();
+    for (int window = 0; window < 3 && least >= bound; ++window) {
+        const auto before = cpu_time();
+        std::this_thread::sleep_for(std::chrono::seconds(1));
+        least = std::min<std::chrono::nanoseconds>(least, cpu_time() - before);
+    }
+    return least;
+}
+
+class IdleRuntime : public BackendTest {};
+class SubmissionThreadTiming : public UringTest {};
 
 TEST_P(IdleRuntime, UsesNoCpuAndAnswersWithinAMillisecond) {
     const auto runtime = this->runtime(4);
@@ -177,6 +179,27 @@ TEST_P(IdleRuntime, SleepsForAWhileOrNotAtAll) {
         }
         EXPECT_EQ(parked, 100);
     });
+}
+
+// The kernel's threads, which count as the process's, look for work for as long as they were told to, then sleep until
+// they are told that there is some.
+TEST_F(SubmissionThreadTiming, UsesNoCpuAfterItsIdleTime) {
+    const auto two = builder(2).io_uring_sqpoll(milliseconds(20)).build();
+    const auto handle = two.handle();
+    ASSERT_TRUE(handle.capabilities().sqpoll);
+    const auto file = file_of("a");
+    const auto read_on = [&](ShardId shard) {
+        const auto read = [](NativeLane lane, int fd) -> Task<std::size_t> {
+            co_return (co_await lane.read_at(fd, 0, 1)).value().size();
+        };
+        EXPECT_EQ(handle.spawn_pinned(shard, read(handle.native_lane(shard).value(), file.get())).get(), 1U);
+    };
+    for (int round = 0; round < 2; ++round) {
+        read_on(0);
+        read_on(1);
+        EXPECT_LT(idle_cpu_time(), bound);
+    }
+    EXPECT_EQ(handle.stats_snapshot().late_wakes, 0U);
 }
 
 SPARGIO_ON_BOTH_BACKENDS(IdleRuntime);
