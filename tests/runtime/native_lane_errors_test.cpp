@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +17,7 @@
 
 #include "support/event.hpp"
 #include "support/files.hpp"
+#include "support/lane_operations.hpp"
 #include "support/stress.hpp"
 #include "support/uring_test.hpp"
 
@@ -59,86 +59,6 @@ private:
     std::atomic<int> attempts_{0};
 };
 
-/// While it is closed the kernel takes nothing.
-class Gate final : public detail::UringFaults {
-public:
-    int on_enter() noexcept override { return closed_ ? -EBUSY : 0; }
-    void close() noexcept { closed_ = true; }
-    void open() noexcept { closed_ = false; }
-
-private:
-    std::atomic<bool> closed_{false};
-};
-
-/// A row for each operation: scripts/check_operation_rows.py compares them with the header.
-struct Row {
-    const char* operation;
-    std::function<Task<std::error_code>(const NativeLane&, int fd)> run;
-    bool retries = true;  // EINTR and EAGAIN are not for the caller.
-};
-
-template <class T>
-std::error_code error_of(const Result<T>& result) {
-    return result.error();
-}
-
-const std::vector<Row>& rows() {
-    static const std::vector<Row> all = {
-        {"read_at",
-         [](const NativeLane& lane, int fd) -> Task<std::error_code> {
-             const auto bytes = co_await lane.read_at(fd, 0, 4);
-             co_return error_of(bytes);
-         }},
-        {"read_at",
-         [](const NativeLane& lane, int fd) -> Task<std::error_code> {
-             std::byte room[4];
-             const auto count = co_await lane.read_at(fd, 0, std::span(room));
-             co_return error_of(count);
-         }},
-        {"write_at",
-         [](const NativeLane& lane, int fd) -> Task<std::error_code> {
-             const auto count = co_await lane.write_at(fd, 0, bytes_of("same"));
-             co_return error_of(count);
-         }},
-        {"write_at",
-         [](const NativeLane& lane, int fd) -> Task<std::error_code> {
-             const auto bytes = bytes_of("same");
-             std::vector<std::byte> owned(bytes.begin(), bytes.end());
-             const auto count = co_await lane.write_at(fd, 0, std::move(owned));
-             co_return error_of(count);
-         }},
-        {"read_exact_at",
-         [](const NativeLane& lane, int fd) -> Task<std::error_code> {
-             std::byte room[4];
-             const auto done = co_await lane.read_exact_at(fd, 0, std::span(room));
-             co_return error_of(done);
-         }},
-        {"write_all_at",
-         [](const NativeLane& lane, int fd) -> Task<std::error_code> {
-             const auto done = co_await lane.write_all_at(fd, 0, bytes_of("same"));
-             co_return error_of(done);
-         }},
-        {"fsync",
-         [](const NativeLane& lane, int fd) -> Task<std::error_code> {
-             const auto done = co_await lane.fsync(fd);
-             co_return error_of(done);
-         }},
-        {"fdatasync",
-         [](const NativeLane& lane, int fd) -> Task<std::error_code> {
-             const auto done = co_await lane.fdatasync(fd);
-             co_return error_of(done);
-         }},
-        {"submit",
-         [](const NativeLane& lane, int) -> Task<std::error_code> {
-             auto nop = [](io_uring_sqe* sqe) { io_uring_prep_nop(sqe); };
-             const auto done = co_await lane.submit(nop);
-             co_return error_of(done);
-         },
-         false},
-    };
-    return all;
-}
-
 class NativeLaneErrors : public UringTest {
 protected:
     Answer answer_;
@@ -150,20 +70,19 @@ TEST_F(NativeLaneErrors, EachOfEachOperation) {
     Runtime runtime = builder(2).build();
     const auto handle = runtime.handle();
     const auto lane = handle.native_lane(0).value();
-    for (const Row& row : rows()) {
-        for (const int error :
-             {EPERM, EIO,    ENXIO,  EBADF, EAGAIN, EINTR,  ENOMEM,    EACCES,    EFAULT,     EBUSY,     EINVAL,
-              EFBIG, ENOSPC, ESPIPE, EROFS, EPIPE,  EDQUOT, ECANCELED, ETIMEDOUT, EOPNOTSUPP, ECONNRESET}) {
-            for (const ShardId shard : {ShardId{0}, ShardId{1}}) {
-                const bool moves = std::string(row.operation).find("sync") == std::string::npos;
-                const bool retried = row.retries && (error == EINTR || (error == EAGAIN && moves));
-                const int times = retried ? 3 : 1;
-                answer_.give(error, times);
-                const auto result = handle.spawn_pinned(shard, row.run(lane, file_.get())).get();
-                const auto expected = retried ? std::error_code() : std::error_code(error, std::system_category());
-                EXPECT_EQ(result, expected) << row.operation << " answered " << error;
-                EXPECT_EQ(answer_.left(), 0) << row.operation << " answered " << error;
-            }
+    const auto answer_each = [&](const LaneOperation& operation) -> Task<> {
+        for (int error = EPERM; error <= EHWPOISON; ++error) {  // All that have a name.
+            const bool retried = (error == EINTR && operation.retries) || (error == EAGAIN && operation.transfers);
+            answer_.give(error, retried ? 3 : 1);
+            const auto result = co_await operation.run(lane, file_.get());
+            const auto expected = retried ? std::error_code() : std::error_code(error, std::system_category());
+            EXPECT_EQ(result, expected) << operation.name << " answered " << error;
+            EXPECT_EQ(answer_.left(), 0) << operation.name << " answered " << error;
+        }
+    };
+    for (const LaneOperation& operation : lane_operations()) {
+        for (const ShardId shard : {ShardId{0}, ShardId{1}}) {
+            handle.spawn_pinned(shard, answer_each(operation)).get();
         }
     }
     EXPECT_EQ(content_of(file_), "same");
@@ -175,11 +94,11 @@ TEST_F(NativeLaneErrors, WhatAWorkerMeansByInterruptedIsEintr) {
     const Runtime runtime = builder(1).build();
     const auto handle = runtime.handle();
     const auto lane = handle.native_lane(0).value();
-    for (const Row& row : rows()) {
+    for (const LaneOperation& operation : lane_operations()) {
         for (const int code : {512, 513, 514, 516}) {
             answer_.give(code, 1);
-            const auto expected = row.retries ? std::error_code() : std::make_error_code(std::errc::interrupted);
-            EXPECT_EQ(handle.spawn_pinned(0, row.run(lane, file_.get())).get().value(), expected.value()) << code;
+            const auto expected = operation.retries ? std::error_code() : std::make_error_code(std::errc::interrupted);
+            EXPECT_EQ(handle.spawn_pinned(0, operation.run(lane, file_.get())).get().value(), expected.value()) << code;
         }
     }
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
@@ -69,6 +70,17 @@ public:
     InstalledFaults(const InstalledFaults&) = delete;
     InstalledFaults& operator=(const InstalledFaults&) = delete;
     ~InstalledFaults() { detail::uring_faults.store(nullptr); }
+};
+
+/// While it is closed the kernel takes nothing.
+class Gate final : public detail::UringFaults {
+public:
+    int on_enter() noexcept override { return closed_ ? -EBUSY : 0; }
+    void close() noexcept { closed_ = true; }
+    void open() noexcept { closed_ = false; }
+
+private:
+    std::atomic<bool> closed_{false};
 };
 
 enum class FailingCall { Bell, Enter, Both };
