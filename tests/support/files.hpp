@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Descriptors that tests read and write: files without a name, pipes.
+// Descriptors that tests read and write: files without a name, pipes, sockets.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +14,8 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace spargio::test {
@@ -79,6 +81,32 @@ struct Pipe {
     Descriptor reader;
     Descriptor writer;
 };
+
+/// Two stream sockets that are each other's peer. They hold a few KiB for each direction, after which a write waits.
+struct SocketPair {
+    explicit SocketPair(int flags = 0) {
+        int ends[2] = {-1, -1};
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0, ends) != 0) {
+            throw std::system_error(errno, std::system_category(), "socketpair");
+        }
+        first = Descriptor(ends[0]);
+        second = Descriptor(ends[1]);
+        const int size = 4096;
+        for (const int end : ends) {
+            setsockopt(end, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+        }
+    }
+
+    Descriptor first;
+    Descriptor second;
+};
+
+/// How many bytes a read of a pipe or a socket would find.
+[[nodiscard]] inline int bytes_ready(const Descriptor& end) noexcept {
+    int count = -1;
+    ioctl(end.get(), FIONREAD, &count);
+    return count;
+}
 
 [[nodiscard]] inline std::span<const std::byte> bytes_of(std::string_view text) noexcept {
     return std::as_bytes(std::span(text));
