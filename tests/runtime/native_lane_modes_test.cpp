@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: MIT
 // The lane keeps its promises on every ring that the builder offers, or an older kernel has.
+#include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <set>
 #include <span>
 #include <string>
 #include <system_error>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <liburing.h>
 
+#include "support/event.hpp"
 #include "support/files.hpp"
 #include "support/lane_tasks.hpp"
+#include "support/receive_asleep.hpp"
 #include "support/stress.hpp"
 #include "support/uring_test.hpp"
 
@@ -110,6 +116,83 @@ TEST_P(NativeLaneModes, MoreOperationsThanTheRingHasRoomFor) {
         EXPECT_FALSE(reader.get());
     }
     EXPECT_EQ(handle.stats_snapshot().pending_native_ops, 0U);
+}
+
+/// What the kernel refuses as it takes the entry, in different ways. Without IORING_SETUP_SUBMIT_ALL it takes none
+/// behind it in that call.
+PrepareEntry refused_entry(std::size_t way) {
+    const std::array<PrepareEntry, 3> all = {
+        [](io_uring_sqe* sqe) { sqe->opcode = 0xFF; },
+        [](io_uring_sqe* sqe) {
+            io_uring_prep_nop(sqe);
+            sqe->flags |= 0x80;
+        },
+        [](io_uring_sqe* sqe) {
+            io_uring_prep_fsync(sqe, 0, 0);
+            sqe->addr = 1;
+        },
+    };
+    return all[way % all.size()];
+}
+
+TEST_P(NativeLaneModes, WhatTheKernelRefusesHoldsUpNeitherTheOthersNorABell) {
+    constexpr std::size_t operations = 32;
+    const auto file = file_of("same");
+    Gate gate;
+    const InstalledFaults installed(gate);
+    const Runtime two = builder().idle_spin(std::chrono::microseconds(0)).build();
+    const auto handle = two.handle();
+    const auto lane = handle.native_lane(0).value();
+    const NoLateWakes all_woken(handle);
+    const auto read_file = [fd = file.get(), room = std::array<std::byte, 4>()](io_uring_sqe* sqe) mutable {
+        io_uring_prep_read(sqe, fd, room.data(), 4, 0);
+    };
+    std::set<std::size_t> all;
+    for (std::size_t i = 0; i < operations; ++i) {
+        all.insert(i);
+    }
+    const std::vector<std::set<std::size_t>> cases = {{15}, {31}, {0, 1}, {0, 10, 31}, {3, 4, 9, 15, 21, 27, 31}, all};
+    for (const auto& refused : cases) {
+        for (const bool with_bell : {true, false}) {
+            Event arrived;
+            JoinHandle<> receiver;
+            if (with_bell) {
+                receiver = receive_asleep(handle, 1, arrived);
+            }
+            const auto batch = [&]() -> Task<> {
+                gate.close();
+                std::vector<JoinHandle<Result<int>>> begun;
+                for (std::size_t i = 0; i < operations; ++i) {
+                    PrepareEntry prepare = refused.contains(i) ? refused_entry(i) : PrepareEntry(read_file);
+                    begun.push_back(ShardCtx::current()->spawn_local(run_once(lane, std::move(prepare))));
+                }
+                auto bell = ShardCtx::current()->spawn_local([&] {
+                    // A submission thread takes what is there.
+                    EXPECT_TRUE(GetParam().submission_thread ||
+                                handle.stats_snapshot().pending_native_ops == operations);
+                    gate.open();  // All are submitted together, and the bell behind them.
+                    if (with_bell) {
+                        EXPECT_TRUE(ShardCtx::current()->send_raw_nowait(1, 1, 1).has_value());
+                        ShardCtx::current()->flush();
+                        arrived.wait();  // In the step: it is this bell that must bring it.
+                    }
+                });
+                for (std::size_t i = 0; i < operations; ++i) {
+                    const Result<int> result = co_await std::move(begun[i]);
+                    if (refused.contains(i)) {
+                        EXPECT_EQ(result.error(), std::errc::invalid_argument) << i;
+                    } else {
+                        EXPECT_EQ(result.value_or(-1), 4) << i;
+                    }
+                }
+                co_await std::move(bell);
+            };
+            handle.spawn_pinned(0, batch).get();
+            if (with_bell) {
+                receiver.get();
+            }
+        }
+    }
 }
 
 TEST_P(NativeLaneModes, AShutdownEndsWhatIsInTheKernel) {

@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
-#include <functional>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -21,6 +20,7 @@
 
 #include "support/event.hpp"
 #include "support/files.hpp"
+#include "support/lane_tasks.hpp"
 #include "support/process_gauges.hpp"
 #include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
@@ -28,8 +28,6 @@
 
 namespace spargio::test {
 namespace {
-
-using PrepareEntry = std::function<void(io_uring_sqe*)>;
 
 /// A socket that listens under a name of the kernel's choice, and those that connect to it.
 class Listener {
@@ -87,10 +85,6 @@ PrepareEntry accepts(const Listener& listener, Where where) {
             sqe->flags |= IOSQE_ASYNC;
         }
     };
-}
-
-Task<Result<int>> run_once(NativeLane lane, PrepareEntry prepare) {
-    co_return co_await lane.submit(std::move(prepare));
 }
 
 /// Closes what it has got, and begins again, until a shutdown.
