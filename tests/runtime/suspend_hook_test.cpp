@@ -2,12 +2,9 @@
 // Everything in which another thread can resume a task, when that one comes first: the task goes on elsewhere, ends and
 // is freed before the await_suspend() that has published it returns. What that one touched afterwards, a sanitizer
 // would see.
-#include <array>
 #include <atomic>
 #include <chrono>
-#include <cstddef>
 #include <optional>
-#include <span>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -17,7 +14,9 @@
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
 #include "support/files.hpp"
+#include "support/lane_operations.hpp"
 #include "support/stalled_shard.hpp"
+#include "support/streams.hpp"
 #include "support/stress.hpp"
 #include "support/uring_test.hpp"
 #include "suspend_hook.hpp"
@@ -63,26 +62,31 @@ private:
     std::atomic<bool> released_{false};
 };
 
+/// The task's first step, on shard 0: the next thing that it waits for is held.
+[[nodiscard]] Task<> begin(HeldSuspension& held) {
+    static_cast<void>(co_await resume_on(0));
+    held.choose_next();
+}
+
+/// Runs `task`, which begins with begin(). When it is suspended, `end(task)` ends its wait; it goes on on shard 1, and
+/// all of it is freed when its suspension returns.
+template <class End>
+void run_held(HeldSuspension& held, const RuntimeHandle& two, Task<> task, const End& end) {
+    {
+        auto running = two.spawn_stealable(std::move(task));
+        held.wait();
+        end(running);
+        running.get();
+    }
+    held.release();
+    finish_step(two, 0);
+}
+
 class OtherThreadFirst : public BackendTest {
 protected:
-    /// The task's first step, on shard 0: the next thing that it waits for is held.
-    [[nodiscard]] static Task<> begin(HeldSuspension& held) {
-        static_cast<void>(co_await resume_on(0));
-        held.choose_next();
-    }
-
-    /// Runs `task`, which begins with begin(). When it is suspended, `end(task)` ends its wait; it goes on on shard 1,
-    /// and all of it is freed when its suspension returns.
     template <class End>
     void run(Task<> task, const End& end) {
-        {
-            auto running = two_.handle().spawn_stealable(std::move(task));
-            held_.wait();
-            end(running);
-            running.get();
-        }
-        held_.release();
-        finish_step(two_.handle(), 0);
+        run_held(held_, two_.handle(), std::move(task), end);
     }
 
     Watchdog watchdog_{"other thread first"};
@@ -234,46 +238,60 @@ TEST_P(OtherThreadFirst, ResumeOn) {
     run(wait(held_), [](const JoinHandle<>&) {});
 }
 
-class OtherThreadFirstUring : public OtherThreadFirst {
+/// Each operation of the native lane.
+class OtherThreadFirstUring : public UringTest {
 protected:
-    [[nodiscard]] static Task<> read_one(HeldSuspension& held, NativeLane lane, int fd, std::errc error) {
+    [[nodiscard]] static Task<> run_operation(HeldSuspension& held, const LaneOperation& operation, NativeLane lane,
+                                              int fd, bool stopped) {
         co_await begin(held);
-        std::array<std::byte, 1> room{};
-        const auto count = co_await lane.read_at(fd, current_position, std::span(room));
-        EXPECT_EQ(count.value_or(0), error == std::errc() ? 1U : 0U);
-        EXPECT_TRUE(error == std::errc() || count.error() == error);
+        const std::error_code error = co_await operation.run(lane, fd);
+        // What waits for nothing may have ended before the stop.
+        EXPECT_TRUE(stopped && (error || operation.transfers) ? error == std::errc::operation_canceled : !error)
+            << operation.name << ": " << error.message();
         EXPECT_EQ(shard_here(), 1);
     }
 
-    /// A byte comes, or a stop.
-    void read_by(const NativeLane& lane) {
-        Pipe pipe;
-        run(read_one(held_, lane, pipe.reader.get(), std::errc()),
-            [&](const JoinHandle<>&) { EXPECT_EQ(write(pipe.writer.get(), "x", 1), 1); });
+    /// Bytes come and room, or a stop.
+    void run_all_by(const NativeLane& lane, bool stopped) {
+        for (const LaneOperation& operation : lane_operations()) {
+            const auto file = file_of();
+            // The writing end has no room, and nothing has come to it.
+            const Stream stream(StreamKind{"socket", true, true});
+            stream.fill();
+            HeldSuspension held;
+            const int fd = operation.transfers ? stream.writer.get() : file.get();
+            run_held(held, two_.handle(), run_operation(held, operation, lane, fd, stopped),
+                     [&](const JoinHandle<>& task) {
+                         if (stopped) {
+                             task.request_stop();
+                             return;
+                         }
+                         EXPECT_FALSE(stream.drain().empty());
+                         EXPECT_EQ(write(stream.reader.get(), "same", 4), 4);
+                     });
+        }
     }
-    void stop_read_by(const NativeLane& lane) {
-        Pipe pipe;
-        run(read_one(held_, lane, pipe.reader.get(), std::errc::operation_canceled), stop);
-    }
+
+    Watchdog watchdog_{"other thread first, on a lane"};
+    Runtime two_ = builder(2).build();
 };
-INSTANTIATE_TEST_SUITE_P(, OtherThreadFirstUring, ::testing::Values(BackendKind::IoUring), backend_name);
 
-TEST_P(OtherThreadFirstUring, ReadOfAnotherShardsLane) {
-    read_by(two_.handle().native_lane(1).value());
+TEST_F(OtherThreadFirstUring, OperationsOfAnotherShardsLane) {
+    run_all_by(two_.handle().native_lane(1).value(), false);
 }
 
-TEST_P(OtherThreadFirstUring, ReadOfAnotherShardsLaneThatIsStopped) {
-    stop_read_by(two_.handle().native_lane(1).value());
+TEST_F(OtherThreadFirstUring, OperationsOfAnotherShardsLaneThatAreStopped) {
+    run_all_by(two_.handle().native_lane(1).value(), true);
 }
 
-TEST_P(OtherThreadFirstUring, ReadOfAnotherRuntimesLane) {
-    auto other = runtime(1);
-    read_by(other.handle().native_lane(0).value());
+TEST_F(OtherThreadFirstUring, OperationsOfAnotherRuntimesLane) {
+    const auto other = builder(1).build();
+    run_all_by(other.handle().native_lane(0).value(), false);
 }
 
-TEST_P(OtherThreadFirstUring, ReadOfAnotherRuntimesLaneThatIsStopped) {
-    auto other = runtime(1);
-    stop_read_by(other.handle().native_lane(0).value());
+TEST_F(OtherThreadFirstUring, OperationsOfAnotherRuntimesLaneThatAreStopped) {
+    const auto other = builder(1).build();
+    run_all_by(other.handle().native_lane(0).value(), true);
 }
 
 }  // namespace
