@@ -44,7 +44,7 @@ private:
 /// When the first frame is destroyed the kernel has none of the reads any more: else one of them takes what the frames
 /// write, into a buffer that is freed.
 TEST_F(NativeLaneStopByShutdown, AShutdownEndsAThousandReads) {
-    const unsigned times = scaled(20, 5);
+    const unsigned times = scaled(20, SPARGIO_TSAN != 0 ? 5 : 24);
     for (unsigned round = 0; round < times; ++round) {
         Pipe pipe;
         {
@@ -80,7 +80,7 @@ TEST_F(NativeLaneStopByShutdown, AShutdownEndsAThousandReads) {
 }
 
 TEST_F(NativeLaneStopByShutdown, ShutdownsAtAnyMomentOfReadsAndStops) {
-    const unsigned rounds = scaled(300, 60);
+    const unsigned rounds = scaled(300, 240);
     Random random(stress_seed() + 1);
     const auto descriptors = open_descriptors();
     for (unsigned round = 0; round < rounds; ++round) {

@@ -17,7 +17,6 @@
 #include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "support/event.hpp"
@@ -292,50 +291,6 @@ TEST_F(NativeLaneStopTest, LosesNoByteAtAnyMoment) {
     EXPECT_EQ(received, written);
     EXPECT_GT(canceled, 0U);
     EXPECT_EQ(handle_.stats_snapshot().pending_native_ops, 0U);
-}
-
-/// Nobody has stopped the second one, which waits for the same at the same ring, or lives where the first one did.
-TEST_F(NativeLaneStopTest, EndsNoOtherOperation) {
-    Random random(stress_seed());
-    Runtime narrow = builder(2).ring_entries(1).build();
-    const unsigned rounds = scaled(3'000, 300);
-    for (unsigned round = 0; round < rounds; ++round) {
-        const auto handle = random.one_in(2) ? narrow.handle() : handle_;
-        const auto lane = handle.native_lane(0).value();
-        const auto begin = [&] {
-            return handle.spawn_pinned(ShardId(random.below(2)), read_one(lane, pipe_.reader.get()));
-        };
-        auto stopped = begin();
-        std::optional<JoinHandle<std::error_code>> other;
-        if (random.one_in(2)) {
-            other = begin();
-        }
-        if (random.one_in(2)) {
-            wait_until_pending(handle, other ? 2 : 1);
-        }
-        const bool meets_bytes = random.one_in(2);
-        if (meets_bytes) {  // The stop and the end of the read come together.
-            ASSERT_EQ(write(pipe_.writer.get(), "ab", 2), 2);
-        }
-        stopped.request_stop();
-        if (!other) {
-            ASSERT_TRUE(stopped.wait_for(std::chrono::hours(1)));
-            stopped = {};
-            other = begin();
-        }
-        if (!meets_bytes) {
-            ASSERT_EQ(write(pipe_.writer.get(), "ab", 2), 2);
-        }
-        ASSERT_FALSE(other->get()) << "round " << round;
-        if (stopped.valid()) {
-            ASSERT_TRUE(stopped.wait_for(std::chrono::hours(1)));
-        }
-        int left = 0;
-        ASSERT_EQ(ioctl(pipe_.reader.get(), FIONREAD, &left), 0);
-        ASSERT_LE(left, 1);
-        char rest = 0;
-        ASSERT_EQ(read(pipe_.reader.get(), &rest, static_cast<std::size_t>(left)), left);
-    }
 }
 
 }  // namespace

@@ -147,7 +147,7 @@ TEST_P(ShutdownOrder, AwaitedTasksAreDestroyedBeforeThoseThatAwaitThem) {
 }
 
 TEST_P(ShutdownOrder, AChainOfManySuspendedAwaitsIsDestroyedWithoutRecursion) {
-    const int depth = static_cast<int>(scaled(100'000, 20'000));
+    const int depth = static_cast<int>(scaled(1'000'000, 20'000));
     Event never;
     Event suspended;
     std::atomic<int> ended{0};
