@@ -208,7 +208,8 @@ TEST_F(NativeLaneStopSubmit, NothingIsClosedThatWasNotOpened) {
     EXPECT_NE(fcntl(STDIN_FILENO, F_GETFD), -1);
 }
 
-/// Each connection was got, or is still there for the next one.
+/// Each connection was got, or is still there for the next one. Until both have happened: where CPUs are few, stops may
+/// come first for long.
 TEST_F(NativeLaneStopSubmit, StopsOfAcceptsLoseNoConnection) {
     const unsigned rounds = scaled(5'000, 600);
     Random random(stress_seed() + 1);
@@ -218,7 +219,7 @@ TEST_F(NativeLaneStopSubmit, StopsOfAcceptsLoseNoConnection) {
     const auto descriptors = open_descriptors();
     unsigned got = 0;
     unsigned stopped = 0;
-    for (unsigned round = 0; round < rounds; ++round) {
+    for (unsigned round = 0; round < rounds || got == 0 || stopped == 0; ++round) {
         const auto lane = handle.native_lane(ShardId(random.below(2))).value();
         auto accepting = handle.spawn_with_placement(
             anywhere(random), run_once(lane, accepts(listener, random.one_in(8) ? Where::InWorker : Where::Inline)));
@@ -245,14 +246,15 @@ TEST_F(NativeLaneStopSubmit, StopsOfAcceptsLoseNoConnection) {
             ASSERT_EQ(accepted.error(), std::errc::operation_canceled);
             ASSERT_GE(listener.take_pending().get(), 0) << "a connection was lost";
         }
-        watchdog_.progress("accept " + std::to_string(round));
+        if (round < rounds) {
+            watchdog_.progress("accept " + std::to_string(round));
+        }
     }
-    EXPECT_GT(got, 0U);
-    EXPECT_GT(stopped, 0U);
     EXPECT_LT(listener.take_pending().get(), 0);
     EXPECT_EQ(open_descriptors(), descriptors);
 }
 
+/// Until both ends of an open have happened, too.
 TEST_F(NativeLaneStopSubmit, StopsOfOpensLoseNoDescriptor) {
     const unsigned rounds = scaled(5'000, 600);
     Random random(stress_seed() + 2);
@@ -261,7 +263,7 @@ TEST_F(NativeLaneStopSubmit, StopsOfOpensLoseNoDescriptor) {
     const auto descriptors = open_descriptors();
     unsigned got = 0;
     unsigned stopped = 0;
-    for (unsigned round = 0; round < rounds; ++round) {
+    for (unsigned round = 0; round < rounds || got == 0 || stopped == 0; ++round) {
         const auto lane = handle.native_lane(ShardId(random.below(2))).value();
         auto opening = handle.spawn_with_placement(anywhere(random), run_once(lane, opens_null(in_any_way(random))));
         spin_for(std::chrono::nanoseconds(random.below(20'000)));
@@ -274,12 +276,10 @@ TEST_F(NativeLaneStopSubmit, StopsOfOpensLoseNoDescriptor) {
             ++stopped;
             ASSERT_EQ(opened.error(), std::errc::operation_canceled);
         }
-        if (round % 1000 == 0) {
+        if (round % 1000 == 0 && round < rounds) {
             watchdog_.progress("open " + std::to_string(round));
         }
     }
-    EXPECT_GT(got, 0U);
-    EXPECT_GT(stopped, 0U);
     EXPECT_EQ(open_descriptors(), descriptors);
 }
 
