@@ -212,7 +212,6 @@ static_assert(SpawnsBlocking<int (&)()> && !SpawnsBlocking<Task<int>> && !Spawns
 static_assert(SpawnsPinned<Task<int>> && !SpawnsPinned<Task<int>&> && !SpawnsPinned<int>);
 
 static_assert(Copies<RemoteShard> && std::same_as<decltype(std::declval<const RemoteShard&>().id()), ShardId>);
-static_assert(Copies<NativeLane> && std::same_as<decltype(std::declval<const NativeLane&>().shard()), ShardId>);
 
 // 5. On a shard.
 static_assert(!std::is_copy_constructible_v<ShardCtx> && !std::is_move_constructible_v<ShardCtx>);
@@ -289,6 +288,76 @@ concept GroupOfTheContract = requires(G& group) {
 };
 static_assert(GroupOfTheContract<TaskGroup>);
 static_assert(std::same_as<Awaited<decltype(std::declval<TaskGroup&>().join())>, void>);
+
+// 8. Native lane.
+static_assert(NativeLane::current_position == ~std::uint64_t{0});
+static_assert(std::same_as<decltype(NativeLane::current_position), const std::uint64_t>);
+template <class L>
+concept LaneOfTheContract = requires(const L& lane, int fd, std::uint64_t offset, std::size_t length,
+                                     std::span<std::byte> into, std::span<const std::byte> bytes,
+                                     std::vector<std::byte> owned) {
+    { lane.shard() } -> std::same_as<ShardId>;
+    requires std::same_as<Awaited<decltype(lane.read_at(fd, offset, length))>, Result<std::vector<std::byte>>>;
+    requires std::same_as<Awaited<decltype(lane.read_at(fd, offset, into))>, Result<std::size_t>>;
+    requires std::same_as<Awaited<decltype(lane.write_at(fd, offset, bytes))>, Result<std::size_t>>;
+    requires std::same_as<Awaited<decltype(lane.write_at(fd, offset, std::move(owned)))>, Result<std::size_t>>;
+    requires std::same_as<Awaited<decltype(lane.read_exact_at(fd, offset, into))>, Result<void>>;
+    requires std::same_as<Awaited<decltype(lane.write_all_at(fd, offset, bytes))>, Result<void>>;
+    requires std::same_as<Awaited<decltype(lane.fsync(fd))>, Result<void>>;
+    requires std::same_as<Awaited<decltype(lane.fdatasync(fd))>, Result<void>>;
+};
+static_assert(Copies<NativeLane> && LaneOfTheContract<NativeLane>);
+
+// 9. Boundary. Requests and replies that only move, and have no default, will do.
+struct Asked {
+    explicit Asked(int value) : number(value) {}
+    Asked(Asked&&) = default;
+    Asked& operator=(Asked&&) = delete;
+    int number;
+};
+static_assert(std::same_as<decltype(boundary::channel<Asked, MoveOnly>(std::size_t{4})),
+                           std::pair<boundary::Client<Asked, MoveOnly>, boundary::Server<Asked, MoveOnly>>>);
+
+/// A wait of a task, by co_await, or of a thread, by get().
+template <class O, class T>
+concept WaitsFor = std::same_as<Awaited<O>, Result<T>> && requires(O operation) {
+    { operation.get() } -> std::same_as<Result<T>>;
+};
+template <class C, class Req, class Rep>
+concept ClientOfTheContract = Copies<C> && requires(const C& client, Req request) {
+    { client.try_call(std::move(request)) } -> std::same_as<Result<boundary::Ticket<Rep>>>;
+    { client.call(std::move(request)) } -> WaitsFor<Rep>;
+    { client.call_with_timeout(std::move(request), milliseconds(1)) } -> WaitsFor<Rep>;
+};
+static_assert(ClientOfTheContract<boundary::Client<int, int>, int, int>);
+static_assert(ClientOfTheContract<boundary::Client<Asked, MoveOnly>, Asked, MoveOnly>);
+
+template <class T, class Rep>
+concept TicketForAReply = OnlyMoves<T> && WaitsFor<T, Rep> && requires(T& ticket) {
+    requires std::same_as<Awaited<T&>, Result<Rep>>;
+    { ticket.wait_for(milliseconds(1)) } -> std::same_as<Result<Rep>>;
+};
+static_assert(TicketForAReply<boundary::Ticket<int>, int> && TicketForAReply<boundary::Ticket<MoveOnly>, MoveOnly>);
+
+template <class S, class Req, class Rep>
+concept ServerOfTheContract = OnlyMoves<S> && requires(S& server) {
+    { server.recv() } -> WaitsFor<boundary::Request<Req, Rep>>;
+    { server.recv_timeout(milliseconds(1)) } -> WaitsFor<boundary::Request<Req, Rep>>;
+    { server.try_recv() } -> std::same_as<Result<boundary::Request<Req, Rep>>>;
+};
+static_assert(ServerOfTheContract<boundary::Server<int, int>, int, int>);
+static_assert(ServerOfTheContract<boundary::Server<Asked, MoveOnly>, Asked, MoveOnly>);
+
+template <class R, class Req, class Rep>
+concept RequestOfTheContract = OnlyMoves<R> && requires(R& request, const R& constant, Rep reply) {
+    { constant.request() } -> std::same_as<const Req&>;
+    { request.take() } -> std::same_as<Req>;
+    { constant.deadline() } -> std::same_as<std::optional<steady_clock::time_point>>;
+    { constant.canceled() } -> std::same_as<bool>;
+    { request.respond(std::move(reply)) } -> std::same_as<Result<void>>;
+};
+static_assert(RequestOfTheContract<boundary::Request<int, int>, int, int>);
+static_assert(RequestOfTheContract<boundary::Request<Asked, MoveOnly>, Asked, MoveOnly>);
 
 // 10. Statistics.
 static_assert(Copies<RuntimeStats> && std::is_aggregate_v<RuntimeStats> && Copies<Capabilities>);
