@@ -1,26 +1,21 @@
 // SPDX-License-Identifier: MIT
-// What a call, a receive and an answer give in each state of the call; and what is a checked failure.
+// What a call and a receive give where an end is gone; and what is a checked failure.
 #include <chrono>
-#include <memory>
 #include <optional>
 #include <stdexcept>
-#include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "support/backend_test.hpp"
-#include "support/event.hpp"
 #include "support/stress.hpp"
-#include "support/tracker.hpp"
 
 namespace spargio::test {
 namespace {
 
 using boundary::channel;
 using boundary::Client;
-using boundary::Request;
 using boundary::Server;
 using boundary::Ticket;
 using namespace std::chrono_literals;
@@ -33,142 +28,6 @@ protected:
     Watchdog watchdog_{"errors at a boundary"};
 };
 SPARGIO_ON_BOTH_BACKENDS(BoundaryErrors);
-
-enum class Who { AsTask, AsThread };
-enum class At { Queued, WaitsForRoom, Taken };
-enum class Then { Answer, DestroyRequest, DropServer, DropLastClient, Leave, CallersShutdown, ServersShutdown };
-
-/// One row: a call in a state, what happens to it, and what its caller gets. Ok: a reply.
-struct ErrorRow {
-    At at;
-    Then then;
-    std::error_code gets;
-};
-
-const ErrorRow error_rows[] = {
-    {At::Queued, Then::DropServer, BoundaryError::Closed},
-    {At::Queued, Then::ServersShutdown, BoundaryError::Closed},
-    {At::Queued, Then::DropLastClient, {}},
-    {At::Queued, Then::Leave, BoundaryError::Canceled},
-    {At::Queued, Then::CallersShutdown, JoinError::Canceled},
-    {At::WaitsForRoom, Then::DropServer, BoundaryError::Closed},
-    {At::WaitsForRoom, Then::ServersShutdown, BoundaryError::Closed},
-    {At::WaitsForRoom, Then::DropLastClient, {}},
-    {At::WaitsForRoom, Then::Leave, BoundaryError::Canceled},
-    {At::WaitsForRoom, Then::CallersShutdown, JoinError::Canceled},
-    {At::Taken, Then::Answer, {}},
-    {At::Taken, Then::DestroyRequest, BoundaryError::Canceled},
-    {At::Taken, Then::DropServer, {}},
-    {At::Taken, Then::ServersShutdown, BoundaryError::Canceled},
-    {At::Taken, Then::DropLastClient, {}},
-    {At::Taken, Then::Leave, BoundaryError::Canceled},
-    {At::Taken, Then::CallersShutdown, JoinError::Canceled},
-};
-
-/// Where a server and its requests live: in a task's frame, or on the test's thread.
-struct ServingSide {
-    std::optional<IntServer> server;
-    std::optional<Request<int, int>> request;
-};
-
-TEST_P(BoundaryErrors, EachEventInEachState) {
-    for (const Who caller : {Who::AsTask, Who::AsThread}) {
-        for (const ErrorRow& row : error_rows) {
-            const bool leaves = row.then == Then::Leave || row.then == Then::CallersShutdown;
-            if (caller == Who::AsThread && leaves) {
-                continue;  // A thread leaves by a time-out: boundary_deadline_test.cpp.
-            }
-            SCOPED_TRACE("state " + std::to_string(static_cast<int>(row.at)) + ", event " +
-                         std::to_string(static_cast<int>(row.then)) +
-                         (caller == Who::AsTask ? ", a task" : ", a thread"));
-            std::optional<Runtime> callers = runtime(1);
-            std::optional<Runtime> servers = runtime(1);
-            auto [client, made] = channel<int, int>(1);
-            ServingSide side{std::move(made), {}};
-            std::optional<Ticket<int>> before;
-            if (row.at == At::WaitsForRoom) {
-                before.emplace(client.try_call(0).value());
-            }
-            const auto depth = client.stats().depth;
-
-            Result<int> got = 0;
-            std::error_code joined;
-            JoinHandle<> calling;
-            std::thread thread;
-            if (caller == Who::AsTask) {
-                calling = callers->handle().spawn_pinned(
-                    0, [&got, client = client]() -> Task<> { got = co_await client.call(1); });
-            } else {
-                thread = std::thread([&got, client = client] { got = client.call(1).get(); });
-            }
-            while (client.stats().depth == depth) {
-                std::this_thread::yield();
-            }
-            if (row.at == At::Taken) {
-                side.request.emplace(side.server->try_recv().value());
-            }
-            { const auto gone = std::move(client); }
-
-            switch (row.then) {
-            case Then::Answer:
-            case Then::DropLastClient:
-                break;
-            case Then::DestroyRequest:
-                side.request.reset();
-                break;
-            case Then::DropServer:
-                side.server.reset();
-                break;
-            case Then::Leave:
-                calling.request_stop();
-                break;
-            case Then::CallersShutdown:
-                callers.reset();
-                break;
-            case Then::ServersShutdown: {
-                Event never;
-                auto holding = servers->handle().spawn_pinned(
-                    0, [&never, side = std::move(side)]() -> Task<> { co_await never.async_wait(); });
-                side.server.reset();
-                side.request.reset();
-                finish_step(servers->handle(), 0);
-                servers.reset();
-                break;
-            }
-            }
-            if (row.gets == std::error_code()) {
-                if (!side.request) {
-                    auto first = side.server->try_recv();
-                    if (row.at == At::WaitsForRoom) {
-                        first = side.server->try_recv();
-                    }
-                    side.request.emplace(std::move(*first));
-                }
-                EXPECT_TRUE(side.request->respond(7).has_value());
-            }
-            if (caller == Who::AsThread) {
-                thread.join();
-            } else {
-                joined = std::error_code();
-                try {
-                    calling.get();
-                } catch (const std::system_error& error) {
-                    joined = error.code();
-                }
-            }
-            EXPECT_EQ(joined ? joined : got.error(), row.gets);
-            if (row.gets == std::error_code()) {
-                EXPECT_EQ(got.value(), 7);
-            }
-            if (leaves && side.request) {
-                EXPECT_TRUE(side.request->canceled());
-                EXPECT_EQ(side.request->respond(7).error(), BoundaryError::Canceled);
-            } else if (leaves) {
-                EXPECT_EQ(side.server->stats().depth, row.at == At::WaitsForRoom ? 1U : 0U);
-            }
-        }
-    }
-}
 
 TEST_P(BoundaryErrors, AServerThatIsGoneSaysClosedToAll) {
     auto one = runtime(1);
