@@ -140,11 +140,14 @@ private:
     bool asked_ = false;
 };
 
-/// The caller's side of a call with a deadline in a task: the shard's timer stops the wait, and so the call.
+/// The caller's side of a call with a deadline in a task: the shard's timer stops the wait, and so the call. Always a
+/// value for timeout(), which would call any error after its stop a time-out: the call may have ended before that, and
+/// counts as that.
 template <class Req, class Rep>
-Task<Result<Rep>> await_call(ClientEnd client, Req request, clock::time_point deadline) {
+Task<Result<Result<Rep>>> await_call(ClientEnd client, Req request, clock::time_point deadline) {
     NewCallAwaiter<Req, Rep> call(std::move(client), std::move(request), deadline);
-    co_return co_await call;
+    auto reply = co_await call;
+    co_return Result<Result<Rep>>(std::in_place, std::move(reply));
 }
 template <class Req, class Rep>
 Task<Result<Rep>> await_call_within(ClientEnd client, Req request, std::chrono::nanoseconds limit) {
@@ -154,9 +157,13 @@ Task<Result<Rep>> await_call_within(ClientEnd client, Req request, std::chrono::
     if (stopped) {
         co_return BoundaryError::Canceled;
     }
-    auto reply =
+    auto limited =
         co_await timeout(limit, await_call<Req, Rep>(std::move(client), std::move(request), deadline_in(limit)));
-    co_return boundary_result(std::move(reply));
+    auto reply = boundary_result(std::move(limited));
+    if (!reply.has_value()) {
+        co_return reply.error();
+    }
+    co_return std::move(*reply);
 }
 
 /// On a thread.
