@@ -48,6 +48,49 @@ inline void jitter(detail::RandomSource& random, unsigned most) noexcept {
     }
 }
 
+/// Burns time, and offers the CPU: where there are fewer CPUs than racers, the others run meanwhile.
+inline void pause_for(std::chrono::nanoseconds span) {
+    const auto end = std::chrono::steady_clock::now() + span;
+    while (std::chrono::steady_clock::now() < end) {
+        std::this_thread::yield();
+    }
+}
+
+/// A second thread, which begins what it is given at the same moment as the first.
+class Rival {
+public:
+    Rival() = default;
+    Rival(const Rival&) = delete;
+    Rival& operator=(const Rival&) = delete;
+    ~Rival() {
+        its_ = nullptr;
+        line_.arrive_and_wait();
+        thread_.join();
+    }
+
+    template <class Mine, class Its>
+    void race(Mine&& mine, Its&& its) {
+        its_ = std::ref(its);
+        line_.arrive_and_wait();
+        mine();
+        line_.arrive_and_wait();
+    }
+
+private:
+    StartLine line_{2};
+    std::function<void()> its_;  // Empty: it is over. Written before a start, read after it.
+    std::thread thread_{[this] {
+        for (;;) {
+            line_.arrive_and_wait();
+            if (!its_) {
+                return;
+            }
+            its_();
+            line_.arrive_and_wait();
+        }
+    }};
+};
+
 using Racer = std::function<void(detail::RandomSource&)>;
 
 /// In each round `before` prepares, then `mine` (on this thread) and `others` (each on its own) run at the same time,

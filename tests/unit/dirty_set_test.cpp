@@ -12,8 +12,8 @@
 
 #include <gtest/gtest.h>
 
-#include "race.hpp"
 #include "spargio/detail/seams.hpp"
+#include "support/race.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::detail {

@@ -14,8 +14,8 @@
 #include <gtest/gtest.h>
 
 #include "queues.hpp"
-#include "race.hpp"
 #include "spargio/detail/seams.hpp"
+#include "support/race.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::detail {

@@ -11,9 +11,9 @@
 #include <gtest/gtest.h>
 
 #include "inbox.hpp"
-#include "race.hpp"
 #include "spargio/detail/seams.hpp"
 #include "spargio/detail/work_item.hpp"
+#include "support/race.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::detail {

@@ -16,8 +16,8 @@
 
 #include "asymmetric_fence.hpp"
 #include "queues.hpp"
-#include "race.hpp"
 #include "spargio/detail/seams.hpp"
+#include "support/race.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::detail {

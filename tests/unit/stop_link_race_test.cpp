@@ -9,9 +9,9 @@
 
 #include <gtest/gtest.h>
 
-#include "race.hpp"
 #include "spargio/detail/seams.hpp"
 #include "stop_link.hpp"
+#include "support/race.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::detail {
