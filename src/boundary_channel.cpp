@@ -141,18 +141,28 @@ std::error_code Channel::enter(CallHeader& call, bool may_wait_for_room) noexcep
 }
 
 Receive Channel::try_receive(CallHeader*& call) noexcept {
-    const auto now = timer_now();
-    CallList expired;
-    Receive found = Receive::Taken;
-    {
-        const std::lock_guard lock(mutex_);
-        call = take_first(now, expired);
-        if (call == nullptr) {
-            found = clients_gone_ ? Receive::Closed : Receive::Nothing;
+    for (;;) {
+        const auto now = timer_now();
+        CallList expired;
+        Receive found = Receive::Taken;
+        {
+            const std::lock_guard lock(mutex_);
+            call = take_first(now, expired);
+            if (call == nullptr) {
+                found = clients_gone_ ? Receive::Closed : Receive::Nothing;
+            }
         }
+        // Whoever waits for the lock may wait past a deadline. (A receiver that has waited looks again, too.)
+        const bool too_late = call != nullptr && call->expired();
+        if (too_late) {
+            expired.push_back(*call);
+        }
+        end_all(expired, CallEnd::TimedOut);
+        if (!too_late) {
+            return found;
+        }
+        drop_reference();  // It came with the call.
     }
-    end_all(expired, CallEnd::TimedOut);
-    return found;
 }
 
 bool Channel::enter_receiver(ReceiveWait& wait) noexcept {
