@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The capacity of a channel: exact, in order, and given back at once.
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <system_error>
 #include <thread>
@@ -11,6 +12,7 @@
 #include "support/event.hpp"
 #include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
+#include "support/virtual_clock.hpp"
 
 namespace spargio::test {
 namespace {
@@ -31,10 +33,13 @@ protected:
         const auto depth = client.stats().depth;
         auto calling =
             handle.spawn_pinned(0, [client, value]() -> Task<Result<int>> { co_return co_await client.call(value); });
+        wait_until_deeper(client, depth);
+        return calling;
+    }
+    static void wait_until_deeper(const IntClient& client, std::uint64_t depth) {
         while (client.stats().depth == depth) {
             std::this_thread::yield();
         }
-        return calling;
     }
 
     Watchdog watchdog_{"room at a boundary"};
@@ -86,6 +91,55 @@ TEST_P(BoundaryRoom, GoesToThoseWhoWaitInTheOrderTheyCame) {
     for (int value = 2; value < 6; ++value) {
         EXPECT_EQ(calling[static_cast<std::size_t>(value - 2)].get().value(), value);
     }
+}
+
+/// Of two tasks and two threads that wait for it by turns, with one between them that is cancelled and one that
+/// expires: neither's shard gets to do anything about it.
+TEST_P(BoundaryRoom, GoesInOrderToTasksAndThreadsPastThoseThatLeave) {
+    VirtualClock clock;
+    auto one = runtime(1);
+    auto [client, server] = channel<int, int>(1);
+    auto first = client.try_call(0);
+    const auto wait_in_thread = [&client = client](int value) {
+        const auto depth = client.stats().depth;
+        std::thread thread([&client, value] { EXPECT_EQ(client.call(value).get(), Result<int>(value)); });
+        wait_until_deeper(client, depth);
+        return thread;
+    };
+    auto task_1 = call(one.handle(), client, 1);
+    auto thread_2 = wait_in_thread(2);
+    auto canceled = call(one.handle(), client, 3);
+    auto task_4 = call(one.handle(), client, 4);
+    auto expired = one.handle().spawn_pinned(0, [client = client]() -> Task<Result<int>> {
+        co_return co_await client.call_with_timeout(5, std::chrono::milliseconds(10));
+    });
+    wait_until_deeper(client, 5);
+    auto thread_6 = wait_in_thread(6);
+    {
+        StalledShard stalled(one.handle(), 0);
+        canceled.request_stop();
+        EXPECT_EQ(client.stats().depth, 6U) << "its place is free at once";
+        clock.set(clock.now() + std::chrono::milliseconds(10));
+        for (const int value : {0, 1, 2, 4, 6}) {
+            EXPECT_EQ(client.try_call(9).error(), BoundaryError::Overloaded) << "nobody overtakes them";
+            auto request = server.try_recv();
+            ASSERT_EQ(request->request(), value);
+            EXPECT_TRUE(request->respond(value).has_value());
+        }
+        EXPECT_EQ(client.stats().depth, 0U);
+        EXPECT_EQ(client.stats().timed_out, 1U);
+    }
+    EXPECT_EQ(task_1.get(), Result<int>(1));
+    EXPECT_EQ(task_4.get(), Result<int>(4));
+    EXPECT_EQ(canceled.get().error(), BoundaryError::Canceled);
+    EXPECT_EQ(expired.get().error(), BoundaryError::Timeout);
+    thread_2.join();
+    thread_6.join();
+    const auto stats = client.stats();
+    EXPECT_EQ(stats.answered, 5U);
+    EXPECT_EQ(stats.canceled, 1U);
+    EXPECT_EQ(stats.overloaded, 5U);
+    EXPECT_EQ(stats.calls, 12U);
 }
 
 TEST_P(BoundaryRoom, OfAQueuedCallThatWasStoppedGoesToTheNext) {
