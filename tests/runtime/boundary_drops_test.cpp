@@ -2,23 +2,18 @@
 // Ends, requests and tickets that are dropped or moved: who is told what, and when what they held is destroyed.
 #include <atomic>
 #include <chrono>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <optional>
-#include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include <sys/types.h>
 #include <unistd.h>
 
 #include "support/backend_test.hpp"
-#include "support/event.hpp"
+#include "support/process_gauges.hpp"
 #include "support/stress.hpp"
-#include "support/tracker.hpp"
 
 namespace spargio::test {
 namespace {
@@ -32,20 +27,6 @@ using namespace std::chrono_literals;
 
 using IntClient = Client<int, int>;
 using IntServer = Server<int, int>;
-
-/// Returns when that thread of this process sleeps in the kernel. (proc_pid_stat(5), "state")
-void wait_until_asleep(pid_t thread) {
-    const std::string path = "/proc/self/task/" + std::to_string(thread) + "/stat";
-    for (;;) {
-        std::ifstream file(path);
-        const std::string stat{std::istreambuf_iterator<char>(file), {}};
-        const auto name_end = stat.rfind(')');
-        if (name_end != std::string::npos && stat.compare(name_end, 3, ") S") == 0) {
-            return;
-        }
-        std::this_thread::yield();
-    }
-}
 
 // The request expires between its hand-over and the thread's look at it, and both ends go meanwhile.
 TEST(BoundaryDrops, BothEndsMayGoWhileAThreadIsGivenAnExpiredRequest) {

@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
 #include <string>
 #include <thread>
 
 #include <pthread.h>
 #include <sys/resource.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include "spargio/config.hpp"
@@ -50,6 +52,20 @@ template <class Count>
 /// A joined thread leaves /proc a moment later, a detached one when it can.
 [[nodiscard]] inline bool threads_fall_to(std::size_t most) {
     return falls_to(thread_count, most);
+}
+
+/// Returns when that thread of this process sleeps in the kernel. (proc_pid_stat(5), "state")
+inline void wait_until_asleep(pid_t thread) {
+    const std::string path = "/proc/self/task/" + std::to_string(thread) + "/stat";
+    for (;;) {
+        std::ifstream file(path);
+        const std::string stat{std::istreambuf_iterator<char>(file), {}};
+        const auto name_end = stat.rfind(')');
+        if (name_end != std::string::npos && stat.compare(name_end, 3, ") S") == 0) {
+            return;
+        }
+        std::this_thread::yield();
+    }
 }
 
 /// Memory in RAM, in bytes.
