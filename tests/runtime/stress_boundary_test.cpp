@@ -31,6 +31,7 @@ using boundary::Ticket;
 struct Record {
     std::atomic<int> resolved{0};  // By the caller's side: with a reply or an error.
     std::atomic<bool> has_reply{false};
+    std::atomic<bool> overloaded{false};
     std::atomic<bool> forgotten{false};  // The caller did not look, or was destroyed: a reply may be lost.
     std::atomic<int> accepted{0};        // respond() gave Ok.
     std::atomic<int> taken{0};
@@ -74,6 +75,7 @@ void resolve(Record& record, const Result<Payload>& reply) {
         return;
     }
     const auto error = reply.error();
+    record.overloaded = error == BoundaryError::Overloaded;
     EXPECT_TRUE(error == BoundaryError::Canceled || error == BoundaryError::Timeout ||
                 error == BoundaryError::Overloaded || error == BoundaryError::Closed)
         << error.message();
@@ -322,7 +324,17 @@ private:
         server.reset();
     }
 
+    static void add(const boundary::Stats& some, boundary::Stats& sum) {
+        sum.calls += some.calls;
+        sum.answered += some.answered;
+        sum.overloaded += some.overloaded;
+        sum.timed_out += some.timed_out;
+        sum.canceled += some.canceled;
+        sum.closed += some.closed;
+    }
+
     void check(const StressClient (&watched)[2]) {
+        boundary::Stats noted{};
         for (std::size_t i = 0; i < begun(); ++i) {
             const Record& record = records_[i];
             ASSERT_EQ(record.resolved, 1) << "call " << i;
@@ -331,17 +343,20 @@ private:
             if (!record.forgotten) {
                 ASSERT_EQ(record.accepted == 1, record.has_reply.load()) << "call " << i;
             }
+            noted.answered += static_cast<std::uint64_t>(record.accepted);
+            noted.overloaded += record.overloaded ? 1 : 0;
         }
+        boundary::Stats counted{};
         for (const auto& client : watched) {
             const auto stats = client.stats();
             EXPECT_EQ(stats.calls, stats.answered + stats.overloaded + stats.timed_out + stats.canceled + stats.closed);
             EXPECT_EQ(stats.depth, 0U);
-            ends_.answered += stats.answered;
-            ends_.overloaded += stats.overloaded;
-            ends_.timed_out += stats.timed_out;
-            ends_.canceled += stats.canceled;
-            ends_.closed += stats.closed;
+            add(stats, counted);
         }
+        EXPECT_EQ(counted.answered, noted.answered);
+        EXPECT_EQ(counted.overloaded, noted.overloaded);
+        EXPECT_LE(counted.calls, begun()) << "less those of tasks that a stop had reached";
+        add(counted, ends_);
         for (const auto& handle : handles_) {
             EXPECT_EQ(handle.stats_snapshot().tasks_live, 0U);
             EXPECT_EQ(handle.stats_snapshot().late_wakes, 0U);
