@@ -19,6 +19,7 @@ namespace spargio::detail {
 /// the order they came; a call then goes to the first of them at once.
 ///
 /// Whatever a call or a receiver that was taken out of a list is due (its end, its wake) happens after the lock.
+/// tests/models/room.pml is the model.
 class Channel {
 public:
     explicit Channel(std::size_t capacity) noexcept : capacity_(capacity != 0 ? capacity : 1) {}
