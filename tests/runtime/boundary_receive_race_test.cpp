@@ -19,7 +19,11 @@ TEST(BoundaryRaceOfThreads, ARequestThatMeetsATimeOutIsNotLost) {
     Rival rival;
     auto [client, server] = boundary::channel<int, int>(1);
     unsigned in_time = 0;
-    for (unsigned round = 0; round < rounds; ++round) {
+    // A search, which ends early on a machine that is too busy.
+    const auto enough = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    constexpr unsigned least = 200;
+    unsigned round = 0;
+    for (; round < rounds && (round < least || std::chrono::steady_clock::now() < enough); ++round) {
         bool received = false;
         std::optional<boundary::Ticket<int>> ticket;
         const std::chrono::nanoseconds limit(random.below(30'000));
@@ -34,7 +38,7 @@ TEST(BoundaryRaceOfThreads, ARequestThatMeetsATimeOutIsNotLost) {
         in_time += received ? 1 : 0;
     }
     EXPECT_GT(in_time, 0U);
-    EXPECT_LT(in_time, rounds);
+    EXPECT_LT(in_time, round);
 }
 
 }  // namespace
