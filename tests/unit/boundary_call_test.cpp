@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
-// A stop that takes a waiting caller back, against each state of its call; a receiver that comes too late.
+// A stop or a deadline that takes a waiting caller back, against each state of its call; a receiver that comes too
+// late.
 #include "spargio/detail/boundary_call.hpp"
 
+#include <chrono>
 #include <optional>
 #include <utility>
 
 #include <gtest/gtest.h>
 
 #include "spargio/boundary.hpp"
+#include "support/virtual_clock.hpp"
 
 namespace spargio::detail {
 namespace {
@@ -52,6 +55,44 @@ TEST_F(CallRevoke, OfACallThatHasEndedLeavesTheWakeToWhoEndedIt) {
     EXPECT_FALSE(call_->is_left());
     EXPECT_EQ(call_end(*call_), CallEnd::Canceled);
     EXPECT_FALSE(enter_waiter(*call_, *wait_));
+}
+
+TEST_F(CallRevoke, ChangesNoEnd) {
+    for (const CallEnd end : {CallEnd::Answered, CallEnd::TimedOut, CallEnd::Canceled, CallEnd::Closed}) {
+        call_ = CallRef<int>();
+        SetUp();
+        CallHeader* taken = nullptr;
+        ASSERT_EQ(try_receive(*server_, taken), Receive::Taken);
+        TakenCall<int, int> request(taken);
+        EXPECT_EQ(request.finish(end), CallHeader::idle);
+        EXPECT_FALSE(revoke());
+        EXPECT_EQ(call_end(*call_), end);
+        EXPECT_FALSE(leave_call_late(*call_));
+        EXPECT_EQ(call_end(*call_), end);
+    }
+}
+
+TEST_F(CallRevoke, PastTheDeadlineIsATimeOut) {
+    test::VirtualClock clock;
+    for (const bool is_taken : {false, true}) {
+        call_ = CallRef<int>();
+        call_ = *begin_call<int, int>(*client_, 2, clock.now() + std::chrono::nanoseconds(1), false);
+        wait_.emplace(call_.get());
+        std::optional<TakenCall<int, int>> request;
+        CallHeader* taken = nullptr;
+        if (is_taken) {
+            ASSERT_EQ(try_receive(*server_, taken), Receive::Taken);
+            request.emplace(taken);
+        }
+        ASSERT_TRUE(enter_waiter(*call_, *wait_));
+        clock.set(clock.now() + std::chrono::nanoseconds(1));
+        EXPECT_TRUE(revoke());
+        EXPECT_EQ(call_end(*call_), CallEnd::TimedOut);
+        if (request) {
+            EXPECT_EQ(request->finish(CallEnd::Answered), CallHeader::late);
+        }
+    }
+    EXPECT_EQ(channel_stats(*client_).timed_out, 2U);
 }
 
 TEST_F(CallRevoke, OfATakenCallLeavesItToItsServer) {
