@@ -42,7 +42,7 @@ void run(const Options& options) {
     auto serving = handle.spawn_stealable(serve(handle, std::move(server), options.capacity, caches));
     {
         asio::thread_pool pool(std::max(2U, std::thread::hardware_concurrency()));
-        Service service(pool, options, std::move(client));
+        Service service(pool, options, std::move(client), handle);
         std::printf("listening on %s\n", service.endpoint().c_str());
         std::fflush(stdout);
         service.start();

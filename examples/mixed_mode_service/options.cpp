@@ -34,8 +34,9 @@ const char* const usage =
     "  --backend KIND     auto, io_uring or queue (default: auto)\n"
     "  --help             this text\n"
     "\n"
-    "SIGINT or SIGTERM: what was read is answered, within a question's time, then it ends. Exit status: 0, or 2 after\n"
-    "wrong usage, or when it cannot listen or start the runtime.\n";
+    "SIGINT or SIGTERM: what was read is answered, within a question's time, then it ends; a second one ends it at\n"
+    "once. SIGUSR1: a line with the runtime's statistics on standard error. Exit status: 0, or 2 after wrong usage, or\n"
+    "when it cannot listen or start the runtime.\n";
 
 namespace {
 

@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <cstddef>
+#include <cstdio>
 #include <exception>
 #include <limits>
 #include <sstream>
@@ -18,6 +19,8 @@
 #include <asio/experimental/as_tuple.hpp>
 #include <asio/socket_base.hpp>
 #include <asio/use_awaitable.hpp>
+
+#include <spargio/stats.hpp>
 
 #include <sys/resource.h>
 
@@ -40,14 +43,16 @@ std::size_t half_of_the_descriptors() {
 
 }  // namespace
 
-Service::Service(asio::thread_pool& pool, const Options& options, Client client)
+Service::Service(asio::thread_pool& pool, const Options& options, Client client, spargio::RuntimeHandle runtime)
     : pool_(pool),
       timeout_(options.timeout),
       most_connections_(half_of_the_descriptors()),
       client_(std::move(client)),
+      runtime_(std::move(runtime)),
       strand_(asio::make_strand(pool.get_executor())),
       acceptor_(strand_, tcp::endpoint(options.address, options.port.value_or(0))),
       signals_(strand_, SIGINT, SIGTERM),
+      report_signal_(strand_, SIGUSR1),
       end_(strand_) {}
 
 std::string Service::endpoint() const {
@@ -59,6 +64,7 @@ std::string Service::endpoint() const {
 void Service::start() {
     asio::co_spawn(strand_, accept(), asio::detached);
     asio::co_spawn(strand_, wait_for_signals(), asio::detached);
+    asio::co_spawn(strand_, report(), asio::detached);
 }
 
 Service::Done Service::accept() {
@@ -95,9 +101,8 @@ void Service::serve(Connection::Socket socket) {
     connections_.push_back(connection);
     auto ended = [this](const std::exception_ptr&) {
         --live_;
-        if (stops_ && live_ == 0) {
-            end_.cancel();
-            signals_.cancel();
+        if (has_ended()) {
+            end();
         }
     };
     auto run = [connection = std::move(connection)]() -> Done { co_await connection->run(); };
@@ -121,12 +126,29 @@ void Service::for_each_connection(F f) {
     }
 }
 
+/// What is waited for yet, so that the pool has nothing left.
+void Service::end() {
+    end_.cancel();
+    signals_.cancel();
+    report_signal_.cancel();
+}
+
+Service::Done Service::report() {
+    while (!has_ended()) {  // Else end() has cancelled what is not waited for yet.
+        const auto [ended, signal] = co_await report_signal_.async_wait(awaited);
+        if (!ended) {
+            std::fprintf(stderr, "statistics: %s\n", to_string(runtime_.stats_snapshot()).c_str());
+        }
+    }
+}
+
 Service::Done Service::wait_for_signals() {
     co_await signals_.async_wait(awaited);
     stops_ = true;
     acceptor_.close();
     for_each_connection([](Connection& connection) { connection.drain(); });
-    if (live_ == 0) {
+    if (has_ended()) {
+        end();
         co_return;
     }
     // Clients that do not read their answers get no more time than a request has.
