@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// mixed_mode_service's shards count what the ring reads, and read no file again that the caches know.
+// mixed_mode_service's shards count what the ring reads, all of them for one question, and read no file again that the
+// caches know.
 #include "cache.hpp"
 #include "checks.hpp"
 #include "files.hpp"
@@ -8,11 +9,13 @@
 
 #include "uring_faults.hpp"
 
-#include <atomic>
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <fstream>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,7 +29,7 @@ namespace {
 
 using namespace mixed_mode_service;
 
-/// Lets all happen, and counts the reads.
+/// Lets all happen, counts the reads, and notes when two shards read at the same time.
 class ReadCounter final : public spargio::detail::UringFaults {
 public:
     ReadCounter() { spargio::detail::uring_faults.store(this); }
@@ -34,13 +37,38 @@ public:
     ReadCounter& operator=(const ReadCounter&) = delete;
     ~ReadCounter() override { spargio::detail::uring_faults.store(nullptr); }
 
-    void on_prepare(io_uring_sqe& entry) noexcept override { reads_ += entry.opcode == IORING_OP_READ ? 1 : 0; }
+    void on_prepare(io_uring_sqe& entry) noexcept override {
+        if (entry.opcode == IORING_OP_READ) {
+            const std::lock_guard lock(mutex_);
+            ++reads_;
+            ++under_way_[std::this_thread::get_id()];
+            const auto reads = [](const auto& shard) { return shard.second > 0; };
+            are_together_ = are_together_ || std::count_if(under_way_.begin(), under_way_.end(), reads) > 1;
+        }
+    }
+    int on_result(unsigned opcode, int result) noexcept override {
+        if (opcode == IORING_OP_READ) {
+            const std::lock_guard lock(mutex_);
+            --under_way_[std::this_thread::get_id()];  // Where it was begun: on the ring's own shard.
+        }
+        return result;
+    }
 
     /// Since the last time.
-    int take() { return reads_.exchange(0); }
+    int take() {
+        const std::lock_guard lock(mutex_);
+        return std::exchange(reads_, 0);
+    }
+    [[nodiscard]] bool are_together() {
+        const std::lock_guard lock(mutex_);
+        return are_together_;
+    }
 
 private:
-    std::atomic<int> reads_ = 0;
+    std::mutex mutex_;
+    int reads_ = 0;
+    std::map<std::thread::id, int> under_way_;
+    bool are_together_ = false;
 };
 
 /// The service without its connections: two shards, and a client of theirs.
@@ -71,6 +99,8 @@ public:
         expect(line == expected, "the answer is right");
         expect((count > 0) == reads, what);
     }
+
+    [[nodiscard]] bool read_together() { return counter_.are_together(); }
 
 private:
     ReadCounter counter_;
@@ -129,6 +159,25 @@ void many_files(Shards& shards, const Folder& folder) {
     }
 }
 
+/// The shards divide one question's files among them. That need not show each time.
+void one_question_on_both_shards(Shards& shards, const Folder& folder) {
+    expect(!shards.read_together(), "one file is not read by two at a time");
+    Question question;
+    for (int i = 0; i < 32; ++i) {
+        question.paths.push_back((folder.path / ("part" + std::to_string(i))).string());
+        write(question.paths.back(), repeated("ab", 200'000));
+    }
+    wait_until_settled(question.paths.back());
+    constexpr auto limit = std::chrono::seconds(60);
+    const auto end = std::chrono::steady_clock::now() + limit;
+    std::size_t length = 0;
+    while (!shards.read_together() && std::chrono::steady_clock::now() < end) {
+        question.word = repeated("b", ++length);  // Not asked before.
+        shards.ask(question, true, length == 1 ? "6400000" : "0", "all are read");
+    }
+    expect(shards.read_together(), "two shards work on one question");
+}
+
 }  // namespace
 
 int main() {
@@ -138,6 +187,7 @@ int main() {
     const Folder folder;
     Shards shards;
     one_file(shards, (folder.path / "file").string());
+    one_question_on_both_shards(shards, folder);
     many_files(shards, folder);
     return failures == 0 ? 0 : 1;
 }
