@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// mixed_mode_service's shards count what the ring reads, all of them for one question, and read no file again that the
-// caches know.
+// mixed_mode_service's shards count what the ring reads, both of them for one question, and read nothing that the
+// caches know or that nobody waits for.
 #include "cache.hpp"
 #include "checks.hpp"
 #include "files.hpp"
@@ -14,6 +14,8 @@
 #include <cstddef>
 #include <cstdio>
 #include <fstream>
+#include <functional>
+#include <latch>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -74,8 +76,9 @@ private:
 /// The service without its connections: two shards, and a client of theirs.
 class Shards {
 public:
+    static constexpr std::size_t capacity = 4;
+
     Shards() : runtime_(spargio::RuntimeBuilder().shards(2).backend(spargio::BackendKind::IoUring).build()) {
-        constexpr std::size_t capacity = 4;
         auto [client, server] = spargio::boundary::channel<Question, Answer>(capacity);
         client_ = std::move(client);
         serving_ = runtime_.handle().spawn_stealable(serve(runtime_.handle(), std::move(server), capacity, caches_));
@@ -100,7 +103,28 @@ public:
         expect((count > 0) == reads, what);
     }
 
+    int take_reads() { return counter_.take(); }
     [[nodiscard]] bool read_together() { return counter_.are_together(); }
+
+    /// Both shards are held, so that questions stay where they are queued.
+    void with_shards_held(const std::function<void(const Client&)>& then) {
+        std::latch held(2);
+        std::latch go(1);
+        std::vector<spargio::JoinHandle<void>> holders;
+        for (spargio::ShardId shard = 0; shard < 2; ++shard) {
+            auto hold = [&] {
+                held.count_down();
+                go.wait();
+            };
+            holders.push_back(runtime_.handle().spawn_pinned(shard, std::move(hold)));
+        }
+        held.wait();
+        then(*client_);
+        go.count_down();
+        for (auto& holder : holders) {
+            holder.get();
+        }
+    }
 
 private:
     ReadCounter counter_;
@@ -178,6 +202,40 @@ void one_question_on_both_shards(Shards& shards, const Folder& folder) {
     expect(shards.read_together(), "two shards work on one question");
 }
 
+/// Who leaves while the question is queued gives the place up, and no shard works on the question.
+void leaving_the_queue(Shards& shards, const Folder& folder) {
+    const auto question = [&folder](const std::string& name) {
+        Question asked;
+        asked.paths.push_back((folder.path / name).string());
+        write(asked.paths.front(), "0123456789");
+        return asked;
+    };
+    using Ticket = spargio::boundary::Ticket<Answer>;
+    std::optional<Ticket> first;
+    std::optional<Ticket> last;
+    static_cast<void>(shards.take_reads());
+    shards.with_shards_held([&](const Client& client) {
+        first = client.try_call(question("first")).value();  // The server may have it already, as it waits for one.
+        std::vector<Ticket> queued;
+        auto ticket = client.try_call(question("left"));
+        for (; ticket && queued.size() <= Shards::capacity; ticket = client.try_call(question("left"))) {
+            queued.push_back(std::move(*ticket));
+        }
+        expect(!ticket && ticket.error() == spargio::BoundaryError::Overloaded, "the queue is full");
+        queued.clear();
+        ticket = client.try_call(question("last"));
+        expect(ticket.has_value(), "and has room when they have left");
+        if (ticket) {
+            last = std::move(*ticket);
+        }
+    });
+    for (auto* asked : {&first, &last}) {
+        const bool is_answered = asked->has_value() && (*asked)->get().value_or(Answer()).line() == "10";
+        expect(is_answered, "those that stay are answered");
+    }
+    expect(shards.take_reads() == 4, "their bytes and their ends are read, and nothing of those that left");
+}
+
 }  // namespace
 
 int main() {
@@ -188,6 +246,7 @@ int main() {
     Shards shards;
     one_file(shards, (folder.path / "file").string());
     one_question_on_both_shards(shards, folder);
+    leaving_the_queue(shards, folder);
     many_files(shards, folder);
     return failures == 0 ? 0 : 1;
 }
