@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
-// late_wakes counts a wake that was lost: here the kernel takes the bell, and nobody hears it.
+// late_wakes counts a wake that was lost: what other tests assert to be 0 can be something else.
 #include <chrono>
+#include <cstdint>
 #include <thread>
 
 #include <liburing.h>
 
+#include "scheduler.hpp"
+#include "shard.hpp"
+#include "support/backend_test.hpp"
+#include "support/event.hpp"
 #include "support/ring_descriptors.hpp"
 #include "support/stress.hpp"
 #include "support/uring_test.hpp"
@@ -18,6 +23,7 @@ protected:
     Watchdog watchdog_{"late wakes"};
 };
 
+// The kernel takes the bell, and nobody hears it.
 TEST_F(UringLateWakes, CountABellThatWasRungAndNeverHeard) {
     Runtime runtime = builder(1).idle_spin(std::chrono::microseconds(0)).build();
     const auto handle = runtime.handle();
@@ -40,6 +46,45 @@ TEST_F(UringLateWakes, CountABellThatWasRungAndNeverHeard) {
     // The bell is owed still, and a shutdown waits for it.
     EXPECT_EQ(detail::send_msg_ring(rings.front(), detail::user_data::bell), 0);
     io_uring_queue_exit(&stranger);
+}
+
+class LateWakes : public BackendTest {
+protected:
+    Watchdog watchdog_{"late wakes of thieves"};
+};
+SPARGIO_ON_BOTH_BACKENDS(LateWakes);
+
+// The shard that has it is busy, and whoever spawned it was told that another one searches, which then goes away.
+TEST_P(LateWakes, CountStealableWorkThatNobodyWasWokenFor) {
+    const auto two = builder(2).idle_spin(std::chrono::microseconds(0)).build();
+    const auto handle = two.handle();
+    Event ran;
+    Event begun;
+    detail::Shard* owner = nullptr;
+    auto busy = handle.spawn_pinned(0, [&] {
+        owner = detail::current_shard();
+        begun.set();
+        ran.wait();
+    });
+    begun.wait();
+    auto& runtime = owner->runtime();
+    const auto& thief = *runtime.shards[1];
+    std::uint64_t parks = 0;
+    Event rung;
+    auto step = handle.spawn_pinned(1, [&] {
+        parks = thief.counters.parks.get();
+        rung.wait();  // Else the bell for this step may come later, and end the sleep.
+    });
+    rung.set();
+    step.get();
+    while (thief.counters.parks.get() == parks) {
+        std::this_thread::yield();  // Then it has just gone to sleep: a whole safety time-out is to come.
+    }
+    runtime.searching.store(true);
+    handle.spawn_stealable_on(0, [&] { ran.set(); }).detach();
+    runtime.searching.store(false);
+    busy.get();
+    EXPECT_EQ(handle.stats_snapshot().late_wakes, 1U);
 }
 
 }  // namespace

@@ -181,6 +181,33 @@ TEST_P(Statistics, AStealTakesAsManyAsTheBudgetAllowsAtMost) {
     }
 }
 
+// With one thief and nobody else to take any: four of eight, two of four, one, one.
+TEST_P(Statistics, AStealTakesHalfOfWhatWaits) {
+    for (const bool from_outside : {false, true}) {
+        auto two = runtime(2);
+        const auto handle = two.handle();
+        Latch ran(8);
+        StalledShard thief(handle, 1);
+        Event spawned;
+        auto busy = handle.spawn_pinned(0, [&] {
+            for (int i = 0; !from_outside && i < 8; ++i) {
+                handle.spawn_stealable([&] { ran.arrive(); }).detach();
+            }
+            spawned.set();
+            ran.wait();
+        });
+        spawned.wait();
+        for (int i = 0; from_outside && i < 8; ++i) {
+            handle.spawn_stealable_on(0, [&] { ran.arrive(); }).detach();
+        }
+        thief.release();
+        busy.get();
+        const auto stats = stats_when(handle, [](const auto& s) { return s.stealable_executed == 8; });
+        EXPECT_EQ(stats.stealable_stolen, 8U);
+        EXPECT_EQ(stats.steal_successes, 4U) << (from_outside ? "from outside" : "of its own");
+    }
+}
+
 TEST_P(Statistics, ASleepingShardParksAndIsWokenByABell) {
     auto two = builder(2).idle_spin(std::chrono::microseconds(0)).build();
     const auto handle = two.handle();

@@ -14,6 +14,7 @@
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
 #include "support/process_gauges.hpp"
+#include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::test {
@@ -143,6 +144,40 @@ TEST_P(StealWakes, NobodyIsWokenWhileAShardSearches) {
     spawner.get();
     done.set();
     searcher.get();
+    for (auto& task : tasks) {
+        task.get();
+    }
+}
+
+// Shard 1 is held in a step and says that it searches: it will look at every queue. So another one that has nothing to
+// do sleeps without a look of its own. (One whose sleep has just ended for whatever reason looks once more: not in each
+// round.)
+TEST_P(StealWakes, NobodyElseLooksForWorkWhileAShardSearches) {
+    const auto four = sleepy();
+    const auto handle = four.handle();
+    StalledShard searcher(handle, 1);
+    detail::Shard& idle = *handle.spawn_pinned(2, [] { return detail::current_shard(); }).get();
+    detail::RuntimeCore& core = idle.runtime();
+    std::vector<JoinHandle<>> tasks;
+    unsigned asleep_without_a_look = 0;
+    for (int round = 0; round < 20; ++round) {
+        core.searching.store(true);
+        tasks.push_back(handle.spawn_stealable_on(1, [] {}));
+        std::uint64_t parks = 0;
+        std::uint64_t looks = 0;
+        auto step = handle.spawn_pinned(2, [&] {
+            parks = idle.counters.parks.get();
+            looks = idle.counters.steal_attempts.get();
+        });
+        step.get();
+        while (idle.counters.parks.get() == parks) {
+            std::this_thread::yield();
+        }
+        asleep_without_a_look += idle.counters.steal_attempts.get() == looks ? 1 : 0;
+    }
+    EXPECT_GT(asleep_without_a_look, 0U);
+    core.searching.store(false);
+    searcher.release();
     for (auto& task : tasks) {
         task.get();
     }
