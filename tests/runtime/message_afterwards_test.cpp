@@ -9,6 +9,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/stalled_shard.hpp"
 
 namespace spargio::test {
 namespace {
@@ -57,6 +58,28 @@ TEST_P(MessagesAfterwards, FromTheHookForExceptionsGoOut) {
     auto received = two.handle().spawn_pinned(1, receive_one());
     two.handle().spawn_pinned(0, [] { throw std::runtime_error("for the hook"); }).detach();
     EXPECT_TRUE(received.wait_for(std::chrono::seconds(30)));
+    target.reset();
+}
+
+// The end of the task is a part of its last step: what its shard runs next may be long.
+TEST_P(MessagesAfterwards, FromTheHookForExceptionsGoOutBeforeTheNextStep) {
+    std::optional<RemoteShard> target;
+    auto two = builder(2)
+                   .on_unhandled_exception(
+                       [&](const std::exception_ptr&) { EXPECT_TRUE(target->send_raw_nowait(1, 7).has_value()); })
+                   .build();
+    target = two.handle().remote(1);
+    Event received;
+    auto receiver = two.handle().spawn_pinned(1, [&]() -> Task<> {
+        static_cast<void>(co_await ShardCtx::current()->next_event());
+        received.set();
+    });
+    StalledShard sender(two.handle(), 0);
+    two.handle().spawn_pinned(0, [] { throw std::runtime_error("for the hook"); }).detach();
+    auto next = two.handle().spawn_pinned(0, [&] { return received.wait_for(std::chrono::seconds(30)); });
+    sender.release();
+    EXPECT_TRUE(next.get());
+    receiver.get();
     target.reset();
 }
 

@@ -7,6 +7,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::test {
@@ -40,6 +41,59 @@ TEST_P(MessagePublish, SixtyFourAreSeenBeforeTheStepEnds) {
                       })
         .get();
     receiver.get();
+}
+
+// To itself, too, which looks when the step has ended.
+TEST_P(MessagePublish, AFlushIsForEveryTarget) {
+    constexpr ShardId kShards = 5;
+    auto five = runtime(kShards);
+    const auto step = [] {
+        std::vector<SendTicket> tickets;
+        for (ShardId target = 0; target < kShards; ++target) {
+            tickets.push_back(ShardCtx::current()->send_raw(target, 1, 1).value());
+        }
+        ShardCtx::current()->flush();
+        std::thread([&] {
+            for (ShardId target = 1; target < kShards; ++target) {
+                EXPECT_TRUE(tickets[target].get().has_value());
+            }
+        }).join();
+        return tickets.front();
+    };
+    EXPECT_TRUE(five.handle().spawn_pinned(0, step).get().get().has_value());
+}
+
+// What runs next on the sender's shard may be long.
+TEST_P(MessagePublish, TheEndOfAStepIsForEveryTarget) {
+    constexpr ShardId kShards = 5;
+    auto five = runtime(kShards);
+    std::vector<SendTicket> tickets;
+    for (const bool suspends : {false, true}) {
+        StalledShard sender(five.handle(), 0);
+        auto step = five.handle().spawn_pinned(0, [&tickets, suspends]() -> Task<> {
+            tickets.clear();
+            for (ShardId target = 1; target < kShards; ++target) {
+                tickets.push_back(ShardCtx::current()->send_raw(target, 1, 1).value());
+            }
+            if (suspends) {
+                co_await yield();
+            }
+        });
+        Event all_seen;
+        Event inside;
+        auto next = five.handle().spawn_pinned(0, [&] {
+            inside.set();
+            all_seen.wait();
+        });
+        sender.release();
+        inside.wait();
+        for (const SendTicket& ticket : tickets) {
+            EXPECT_TRUE(ticket.get().has_value());
+        }
+        all_seen.set();
+        next.get();
+        step.get();
+    }
 }
 
 TEST_P(MessagePublish, AStepThatTriesUntilThereIsRoomFindsSome) {

@@ -2,6 +2,7 @@
 // Messages of several senders, and of senders that never stop: all of them have their turn, and so has other work.
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -60,6 +61,24 @@ TEST_P(MessageTurns, ThatNeverEndDoNotKeepOthersFromRunning) {
     });
     one.handle().spawn_pinned(0, [&] { stop = true; }).get();
     EXPECT_GE(receiver.get(), 0U);
+}
+
+// A task suspends after some hundreds of them, and what is left has no bell to come.
+TEST_P(MessageTurns, OfMoreThanAStepTakesDoNotWaitForTheEndOfASleep) {
+    constexpr std::uint32_t messages = 1'000;
+    auto one = builder(1).idle_spin(std::chrono::microseconds(0)).build();
+    one.block_on([]() -> Task<> {
+        ShardCtx& here = *ShardCtx::current();
+        for (std::uint32_t i = 0; i < messages; ++i) {
+            EXPECT_TRUE(here.send_raw_nowait(0, 1, i).has_value());
+        }
+        here.flush();
+        const auto parks = here.handle().stats_snapshot().parks;
+        for (std::uint32_t i = 0; i < messages; ++i) {
+            EXPECT_EQ((co_await here.next_event()).val, i);
+        }
+        EXPECT_EQ(here.handle().stats_snapshot().parks, parks);
+    });
 }
 
 // Turns look at the lane that had something last first. It always has something here.

@@ -72,18 +72,20 @@ TEST_P(MessageWaiterStops, OneThatIsStoppedTakesNoMessageWithIt) {
 
 // The stop and the message have both come when the shard looks.
 TEST_P(MessageWaiterStops, AMessageThatComesAfterAStopIsForTheNext) {
-    auto one = runtime(1);
-    const RemoteShard target = *one.handle().remote(0);
-    auto first = one.handle().spawn_pinned(0, next_value());
-    finish_step(one.handle(), 0);
-    auto second = one.handle().spawn_pinned(0, next_value());
-    finish_step(one.handle(), 0);
-    StalledShard stalled(one.handle(), 0);
-    first.request_stop();
-    EXPECT_TRUE(target.send_raw_nowait(1, 7).has_value());
-    stalled.release();
-    EXPECT_THROW(first.get(), std::system_error);
-    EXPECT_EQ(second.get(), 7U);
+    for (const auto place : {TaskPlacement::pinned(0), TaskPlacement::stealable()}) {
+        auto one = runtime(1);
+        const RemoteShard target = *one.handle().remote(0);
+        auto first = one.handle().spawn_with_placement(place, next_value());
+        finish_step(one.handle(), 0);
+        auto second = one.handle().spawn_with_placement(place, next_value());
+        finish_step(one.handle(), 0);
+        StalledShard stalled(one.handle(), 0);
+        first.request_stop();
+        EXPECT_TRUE(target.send_raw_nowait(1, 7).has_value());
+        stalled.release();
+        EXPECT_THROW(first.get(), std::system_error);
+        EXPECT_EQ(second.get(), 7U);
+    }
 }
 
 // Another one that is stopped, too, and does not know it yet, is nobody to leave the message to.
