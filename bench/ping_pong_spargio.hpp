@@ -95,11 +95,13 @@ inline void steady_ping_pong_rtt_parked(benchmark::State& state, BackendKind bac
 inline void cold_start_ping_pong(benchmark::State& state, BackendKind backend) {
     run_batches(state, 1, sum_below(cold_rounds), [&] {
         const Stopwatch stopwatch;
-        auto runtime = pair_of_shards(backend).build();
-        const auto handle = runtime.handle();
-        handle.spawn_pinned(responder, answer_pings()).detach();
-        const auto sum = handle.spawn_pinned(client, ping(cold_rounds)).get();
-        runtime.shutdown();
+        std::uint64_t sum = 0;
+        {
+            const auto runtime = pair_of_shards(backend).build();
+            const auto handle = runtime.handle();
+            handle.spawn_pinned(responder, answer_pings()).detach();
+            sum = handle.spawn_pinned(client, ping(cold_rounds)).get();
+        }
         return Timed{stopwatch.seconds(), sum};
     });
 }

@@ -15,10 +15,9 @@ namespace {
 
 constexpr auto kSafetyTimeout = std::chrono::milliseconds(500);
 constexpr auto kShortestSleep = std::chrono::microseconds(50);
-// A waker may have lost its CPU between its push and its bell: where CPUs are short, for several slices of others.
-constexpr auto kLateBell = std::chrono::milliseconds(50);
-// For others to take what waits for any shard.
-constexpr auto kLateThief = std::chrono::milliseconds(10);
+// A waker may have lost its CPU between its push and its bell, or the shard that is to take what waits for any, before
+// it does: where CPUs are short, for several slices of others.
+constexpr auto kLate = std::chrono::milliseconds(50);
 // A barrier interrupts every CPU that runs a thread of the process, so owners rely on it again after such a time only.
 constexpr auto kQuiet = std::chrono::microseconds(100);
 // How long a shard sleeps when something may have been pushed that it cannot see.
@@ -193,7 +192,7 @@ void Shard::look_for_lost_wakes() noexcept {
     if (!pushed && !waiting) {
         return;
     }
-    const auto patience = clock::now() + (pushed ? kLateBell : kLateThief);
+    const auto patience = clock::now() + kLate;
     const auto operations = counters.native_ended.get();
     while (!driver->bell_heard() && clock::now() < patience) {
         if (timers.next_due() < patience || driver->has_completions()) {

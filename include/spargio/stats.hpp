@@ -50,8 +50,9 @@ struct RuntimeStats {
 
     /// Times a shard had nothing to do and blocked in the kernel.
     std::uint64_t parks = 0;
-    /// Times the safety timeout of a parked shard found work for which no bell came within a further 10 ms. Anything
-    /// but 0 is a bug in the library or the kernel: please report it.
+    /// Times the safety timeout of a parked shard found work for which no bell came, and which nobody else took, within
+    /// a further 50 ms. Anything but 0 is a bug in the library or the kernel, or a waker that had no CPU for as long as
+    /// that: please report it.
     std::uint64_t late_wakes = 0;
     /// Times a ring's completion queue was full and the kernel had to keep completions aside. Nothing is lost, but many
     /// of them ask for a larger ring_entries.
