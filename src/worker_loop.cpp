@@ -202,12 +202,22 @@ void Shard::fire_timers() noexcept {
     }
     const auto now = timer_now();
     Alarm* too_early = nullptr;
+    Alarm* met = nullptr;  // Of one time, behind the sleeps of that time: they are over when a deadline would end them.
+    const auto fire_met = [this, &met, &too_early] {
+        while (met != nullptr) {
+            Alarm& alarm = *std::exchange(met, met->next_alarm);
+            if (!alarm.fire(alarm, *this)) {
+                alarm.next_alarm = std::exchange(too_early, &alarm);
+            }
+        }
+    };
     while (TimerNode* timer = timers.pop_due(now)) {
+        if (met != nullptr && timer->due != met->due) {
+            fire_met();
+        }
         if (timer->alarm) {
             auto& alarm = static_cast<Alarm&>(*timer);
-            if (!alarm.fire(alarm, *this)) {
-                alarm.put_off = std::exchange(too_early, &alarm);
-            }
+            alarm.next_alarm = std::exchange(met, &alarm);
             continue;
         }
         counters.timers_fired.add();
@@ -215,9 +225,10 @@ void Shard::fire_timers() noexcept {
             schedule_here(root, *this);
         }
     }
+    fire_met();
     // After the others, which it must not keep from firing.
     while (too_early != nullptr) {
-        timers.insert(std::exchange(too_early, too_early->put_off), now);
+        timers.insert(std::exchange(too_early, too_early->next_alarm), now);
     }
 }
 

@@ -55,12 +55,12 @@ Task<Result<T>> run_limited(std::chrono::nanoseconds limit, Task<T> task) {
 ///     spargio::Result<Reply> reply = co_await spargio::timeout(100ms, ask(server));
 ///
 /// A value that is there wins: that of a task that ended before the deadline's stop reached it, and a task whose wait
-/// is over when the deadline comes, because its shard was busy with others, runs before that stop, and so do the
-/// children pinned to that shard that it waits for (when_all(), a TaskGroup's); and, where T is a Result itself, also
-/// one that has a value after the stop, such as a read that was completed while it was cancelled. All else that a task
-/// gives after that stop counts as timed_out: a task whose value must not be lost gives a Result. An exception is
-/// rethrown, whenever it comes; only a std::system_error with operation_canceled, after the deadline's stop, is its
-/// effect, and gives timed_out.
+/// is over when the deadline comes, because its shard was busy with others or it has slept just as long, runs before
+/// that stop, and so do the children pinned to that shard that it waits for (when_all(), a TaskGroup's); and, where T
+/// is a Result itself, also one that has a value after the stop, such as a read that was completed while it was
+/// cancelled. All else that a task gives after that stop counts as timed_out: a task whose value must not be lost gives
+/// a Result. An exception is rethrown, whenever it comes; only a std::system_error with operation_canceled, after the
+/// deadline's stop, is its effect, and gives timed_out.
 ///
 /// A stop of the caller reaches `task`; if it came before the deadline, what `task` makes of it is given as it is.
 /// Durations are clamped, never overflow. With zero or less, `task` still gets its first step, and if it ends in that,

@@ -35,7 +35,7 @@ struct Alarm : TimerNode {
     Alarm(clock::time_point when, FireFn fn) noexcept : TimerNode(when, true), fire(fn) {}
 
     const FireFn fire;
-    Alarm* put_off = nullptr;  // Another one that is to be put back.
+    Alarm* next_alarm = nullptr;  // The shard's, while it fires what is due.
 };
 
 /// Hierarchical timing wheel (Varghese and Lauck, "Hashed and hierarchical timing wheels", SOSP 1987) over the bytes of
