@@ -4,14 +4,20 @@
 
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 #include "scheduler.hpp"
 #include "shard.hpp"
 #include "spargio/detail/local_fork.hpp"
 #include "spargio/detail/submit.hpp"
+#include "stop_link.hpp"
 #include "suspend_hook.hpp"
 
 namespace spargio::detail {
+
+struct HeldWaits {
+    GroupWait* first;
+};
 
 namespace {
 
@@ -182,17 +188,34 @@ bool GroupState::may_end() noexcept {
     return core_->closing() || (here != nullptr && here->core->closing());
 }
 
-/// We hold the wait, so the task does not go on until finish_cancel(), and its reference keeps the group.
-void cancel_group(Wait* base, TaskHeader* root) noexcept {
-    auto* wait = static_cast<GroupWait*>(base);
-    if (wait->awaits == GroupWait::For::ChildrenAndBody) {
-        wait->group->stop_all();
+void pass_stop_on(GroupWait& wait) noexcept {
+    if (wait.awaits == GroupWait::For::ChildrenAndBody) {
+        wait.group->stop_all();
     } else {
-        wait->group->request_stop();
+        wait.group->request_stop();
     }
+    TaskHeader* root = wait.root;
     if (root->stop.finish_cancel()) {
         schedule(root);
     }
+}
+
+/// We hold the wait, so the task does not go on until finish_cancel(), and its reference keeps the group. Groups may be
+/// nested deeper than a stack: the waits that the stop of this one reaches, in the callbacks of its children, are held
+/// in a list for their turn.
+void cancel_group(Wait* base, TaskHeader*) noexcept {
+    auto* wait = static_cast<GroupWait*>(base);
+    if (HeldWaits* list = held_waits()) {
+        wait->next_held = std::exchange(list->first, wait);
+        return;
+    }
+    wait->next_held = nullptr;
+    HeldWaits held{wait};
+    exchange_held_waits(&held);
+    while (held.first != nullptr) {
+        pass_stop_on(*std::exchange(held.first, held.first->next_held));
+    }
+    exchange_held_waits(nullptr);
 }
 
 TaskHeader* end_group_child(TaskHeader* child, Executor*) noexcept {

@@ -3,6 +3,7 @@
 #include "stop_link.hpp"
 
 #include <memory>
+#include <utility>
 
 namespace spargio::detail {
 
@@ -12,7 +13,17 @@ StopLink::StopState* state_of(std::uintptr_t own, std::uintptr_t tag) noexcept {
     return reinterpret_cast<StopLink::StopState*>(own & ~tag);
 }
 
+constinit thread_local HeldWaits* held = nullptr;
+
 }  // namespace
+
+HeldWaits* held_waits() noexcept {
+    return held;
+}
+
+HeldWaits* exchange_held_waits(HeldWaits* list) noexcept {
+    return std::exchange(held, list);
+}
 
 void StopLink::destroy_shared() noexcept {
     delete state_of(word_.load(std::memory_order_acquire), kShared);
@@ -28,7 +39,9 @@ Wait* StopLink::request() noexcept {
         auto* link = &word_;
         if ((own & kShared) != 0) {
             auto* state = state_of(own, kShared);
+            HeldWaits* const of_groups = exchange_held_waits(nullptr);
             state->source.request_stop();  // Callbacks run here; a second request finds it done.
+            exchange_held_waits(of_groups);
             link = &state->word;
             own = link->load(std::memory_order_acquire);
         }

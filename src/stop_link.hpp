@@ -15,4 +15,13 @@ struct StopLink::StopState {
     atomic<std::uintptr_t> word{0};  // Takes over from StopLink::word_, same states.
 };
 
+/// The waits that this thread holds, and is about to cancel: see cancel_group().
+struct HeldWaits;
+
+/// This thread's list of them while it passes a stop on through groups; null if it does not. A stop that reaches a
+/// user's callbacks on its way begins anew there: they may wait for what they stop.
+[[nodiscard]] HeldWaits* held_waits() noexcept;
+/// Gives what it was before.
+HeldWaits* exchange_held_waits(HeldWaits* list) noexcept;
+
 }  // namespace spargio::detail

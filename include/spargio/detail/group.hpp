@@ -37,6 +37,9 @@ inline bool is_for_children(const Wait& wait) noexcept {
 
 struct GroupWait;
 
+/// Stops what the task that waits here waits for; the caller holds the wait.
+void pass_stop_on(GroupWait& wait) noexcept;
+
 /// The state of a group: apart from the TaskGroup, since a shutdown may destroy that before its children. Counted: by
 /// the TaskGroup, by each child until it has ended, and by calls that may be the last to know of it.
 ///
@@ -78,7 +81,7 @@ public:
     [[nodiscard]] bool may_end() noexcept;
 
 private:
-    friend void cancel_group(Wait*, TaskHeader*) noexcept;
+    friend void pass_stop_on(GroupWait& wait) noexcept;
     friend TaskHeader* end_group_child(TaskHeader*, Executor*) noexcept;
     friend TaskHeader* end_group_body(TaskHeader*, Executor*) noexcept;
     friend TaskHeader* group_waiter(const ForkWait&) noexcept;
@@ -140,6 +143,7 @@ struct GroupWait : Wait {
     const GroupRef group;  // A canceller that holds the wait may come when the TaskGroup and all children are gone.
     const For awaits;
     TaskHeader* root = nullptr;
+    GroupWait* next_held = nullptr;  // The canceller's.
 };
 
 /// What a group's stop does to a child.
