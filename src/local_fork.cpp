@@ -79,6 +79,10 @@ bool fire_deadline(Alarm& alarm, Shard& here) noexcept {
     if (!child->begun) {
         return false;  // It gets its first step.
     }
+    if (here.mailbox.first_waiter() != nullptr) {  // The child, perhaps, or one of its children.
+        here.mailbox.look();
+        here.serve_waiters();
+    }
     const Wait* wait = child->stop.armed();
     if (wait != nullptr && !is_for_children(*wait)) {
         stop_at_deadline(timed, here);

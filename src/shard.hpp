@@ -167,6 +167,8 @@ public:
 
     /// src/worker_loop.cpp: who has waited longest for a message, or null.
     [[nodiscard]] EventWait* next_waiter() noexcept;
+    /// The same file: wakes the tasks that wait for the messages that have been noticed.
+    void serve_waiters() noexcept;
 
     /// src/send.cpp: lets the targets see what this shard has staged, and wakes them.
     void publish(Lane& lane) noexcept;

@@ -61,6 +61,10 @@ void Shard::take_arrivals() noexcept {
         take_inbox();
     }
     mailbox.look_in_turn();
+    serve_waiters();
+}
+
+void Shard::serve_waiters() noexcept {
     while (mailbox.deliverable()) {
         EventWait* wait = next_waiter();
         if (wait == nullptr) {
