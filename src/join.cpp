@@ -69,7 +69,11 @@ void cancel_join(Wait* base, TaskHeader* root) noexcept {
     if (taken_back) {
         wait->canceled = true;
     }
-    if (root->stop.finish_cancel() || taken_back) {
+    const bool handed_over = root->stop.finish_cancel();
+    if (handed_over && !wait->canceled) {
+        root->stop.note_value();
+    }
+    if (handed_over || taken_back) {
         schedule(root);
     }
 }

@@ -159,6 +159,8 @@ void run_event_stop(WorkItem* item, Shard* here) noexcept {
     if (stop_came_first(wait, *here)) {
         here->mailbox.remove_waiter(wait);
         wait.error = std::errc::operation_canceled;
+    } else if (wait.error == std::errc()) {  // Else next_waiter() has seen the stop.
+        wait.root()->stop.note_value();
     }
     schedule_here(wait.root(), *here);
 }

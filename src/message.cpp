@@ -59,6 +59,7 @@ void event_take_kept(EventWait& wait) noexcept {
     const auto kept = std::exchange(wait.kept, 0);  // The awaiter may be awaited again.
     if (wait.root()->stop.stop_requested()) {
         mailbox.release(kept);
+        wait.root()->stop.refuse();
         wait.error = std::errc::operation_canceled;
     } else {
         mailbox.take_kept(wait.into, kept);

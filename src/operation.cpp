@@ -42,6 +42,13 @@ void schedule_waiter(TaskHeader* root, Shard& here) noexcept {
     }
 }
 
+/// Before the task goes on, after its stop.
+void note_result(const Operation& operation) noexcept {
+    if (operation.result != -ECANCELED) {
+        operation.root->stop.note_value();
+    }
+}
+
 /// Whether the operation is another ring's. Nothing brings one here; if something did, its message goes where it
 /// belongs.
 bool is_misdirected(const Operation& operation, WorkItem* message, Shard& here) noexcept {
@@ -147,6 +154,9 @@ void end_operation(Operation& operation, Shard& here) noexcept {
     TaskHeader* root = operation.root;
     const bool own = is_own(operation, here);
     if (root->stop.disarm(&operation)) {
+        if (operation.stopped) {
+            note_result(operation);
+        }
         schedule_waiter(root, here);
     } else if (own) {
         ++here.waits_handed_over;  // Its stop is on the way here.
@@ -156,6 +166,7 @@ void end_operation(Operation& operation, Shard& here) noexcept {
 void finish_stop(Operation& operation, Shard& here) noexcept {
     TaskHeader* root = operation.root;
     if (root->stop.finish_cancel()) {
+        note_result(operation);
         schedule_waiter(root, here);
     }
 }

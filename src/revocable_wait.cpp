@@ -12,7 +12,11 @@ namespace {
 void cancel_revocable(Wait* base, TaskHeader* root) noexcept {
     auto* wait = static_cast<RevocableWait*>(base);
     const bool taken_back = wait->revoke(*wait);
-    if (root->stop.finish_cancel() || taken_back) {
+    const bool handed_over = root->stop.finish_cancel();
+    if (handed_over && wait->ended) {
+        root->stop.note_value();
+    }
+    if (handed_over || taken_back) {
         schedule(root);
     }
 }
@@ -24,6 +28,7 @@ RevocableWait::RevocableWait(RevokeFn fn) noexcept : Wait(&cancel_revocable), re
 bool arm_revocable(RevocableWait& wait, TaskHeader* root) noexcept {
     list_before_suspending(root);
     root->awaits_completer = true;
+    wait.ended = false;
     if (root->stop.arm(&wait)) {
         return true;
     }
@@ -40,7 +45,9 @@ bool disarm_revocable(RevocableWait& wait, TaskHeader* root) noexcept {
 }
 
 void end_revocable(RevocableWait& wait, TaskHeader* root) noexcept {
+    wait.ended = true;
     if (root->stop.disarm(&wait)) {
+        root->stop.note_value();
         schedule(root);
     }
 }

@@ -164,7 +164,11 @@ TaskHeader* complete_task_for(TaskHeader* task, RuntimeCore& core, Shard* here) 
     if ((waiter & TaskHeader::join_pointer) != 0) {
         auto* wait = reinterpret_cast<JoinWait*>(waiter);
         TaskHeader* joiner = wait->root;
-        return joiner->stop.disarm(wait) ? resume_or_schedule(joiner, core, here) : nullptr;
+        if (!joiner->stop.disarm(wait)) {
+            return nullptr;
+        }
+        joiner->stop.note_value();
+        return resume_or_schedule(joiner, core, here);
     }
     if (waiter == TaskHeader::join_thread_waits) {
         wake_joining_thread(task);

@@ -24,20 +24,21 @@ Task<Result<T>> run_limited(std::chrono::nanoseconds limit, Task<T> task) {
     ForkedTasks<1> child(task);
     TimedForkAwaiter timed(child.children(), limit);
     co_await timed;
+    const bool late = timed.fired() && !child[0]->stop.missed();
     if (child[0]->outcome == Outcome::Exception) [[unlikely]] {
         std::exception_ptr error = take_exception(child[0]);
-        if (timed.fired() && is_operation_canceled(error)) {
+        if (late && is_operation_canceled(error)) {
             co_return std::make_error_code(std::errc::timed_out);
         }
         std::rethrow_exception(std::move(error));
     }
     if constexpr (is_result<T>) {
         T value = take_forked<T>(child[0]);
-        if (timed.fired() && !value.has_value()) {
+        if (late && !value.has_value()) {
             co_return std::make_error_code(std::errc::timed_out);
         }
         co_return Result<T>(std::in_place, std::move(value));
-    } else if (timed.fired()) {
+    } else if (late) {
         co_return std::make_error_code(std::errc::timed_out);
     } else if constexpr (std::is_void_v<T>) {
         co_return Result<void>();
@@ -54,13 +55,19 @@ Task<Result<T>> run_limited(std::chrono::nanoseconds limit, Task<T> task) {
 ///
 ///     spargio::Result<Reply> reply = co_await spargio::timeout(100ms, ask(server));
 ///
-/// A value that is there wins: that of a task that ended before the deadline's stop reached it, and a task whose wait
-/// is over when the deadline comes, because its shard was busy with others or it has slept just as long, runs before
-/// that stop, and so do the children pinned to that shard that it waits for (when_all(), a TaskGroup's); and, where T
-/// is a Result itself, also one that has a value after the stop, such as a read that was completed while it was
-/// cancelled. All else that a task gives after that stop counts as timed_out: a task whose value must not be lost gives
-/// a Result. An exception is rethrown, whenever it comes; only a std::system_error with operation_canceled, after the
-/// deadline's stop, is its effect, and gives timed_out.
+/// A value that is there wins:
+///
+/// * that of a task that ended before the deadline's stop reached it. A task whose wait is over when the deadline
+/// comes,
+///   because its shard was busy with others or it slept to that very moment, runs before that stop, and so do the
+///   children pinned to that shard that it waits for (when_all(), a TaskGroup's);
+/// * that of a task for which the stop came too late: what it waited for was there all the same (bytes that were read,
+///   a message, a reply, the end of another task), and from then on it has waited for nothing, asked for nothing that a
+///   stop refuses, and never for its stop token. So nothing is lost with it. (Its errors are given as they are, too.)
+/// * where T is a Result itself, any value.
+///
+/// All else that a task gives after that stop counts as timed_out. An exception is rethrown, whenever it comes; only a
+/// std::system_error with operation_canceled, after the deadline's stop, is its effect, and gives timed_out.
 ///
 /// A stop of the caller reaches `task`; if it came before the deadline, what `task` makes of it is given as it is.
 /// Durations are clamped, never overflow. With zero or less, `task` still gets its first step, and if it ends in that,

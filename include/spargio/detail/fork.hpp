@@ -140,7 +140,11 @@ void arm_forks_above(TaskHeader* task) noexcept;
     if (task->forked) {
         arm_forks_above(task);
     }
-    return task->stop.stop_requested();
+    if (task->stop.stop_requested()) [[unlikely]] {
+        task->stop.refuse();
+        return true;
+    }
+    return false;
 }
 
 /// Rethrows the first exception in the order of the children. One of them has failed, and all have ended.

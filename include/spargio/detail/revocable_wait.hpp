@@ -16,6 +16,7 @@ struct RevocableWait : Wait {
     explicit RevocableWait(RevokeFn fn) noexcept;
 
     RevokeFn revoke;
+    bool ended = false;  // By end_revocable(); set while the wait is armed.
 };
 
 /// Gets a root ready to wait, and arms its stop word: the step before the wait is published. False: a stop came first.

@@ -34,7 +34,11 @@ struct alignas(8) Wait {
 ///     Held(w)  --finish_cancel-->     Stopped              returns false
 ///     Held(w)|HandedOver --finish-->  Stopped              returns true: the caller schedules the task
 ///     Stopped  --disarm-->            Stopped              the canceller has finished: the completer schedules the task
+///     Stopped  --note_value-->        Missed               what was awaited came all the same
+///     Missed   --arm, refuse-->       Stopped              and now the task has seen the stop
 // clang-format on
+///
+/// Missed is Stopped, and remembers that the task has been given what it waited for, and refused nothing since.
 ///
 /// Once a token was asked for, the word lives in a StopState beside its std::stop_source (`kShared`).
 class StopLink {
@@ -55,9 +59,28 @@ public:
     [[nodiscard]] bool arm(Wait* w) noexcept {
         std::uintptr_t idle = kIdle;
         // acq_rel: releases *w to a canceller; acquires what a canceller did before it stopped us.
-        return word().compare_exchange_strong(idle, reinterpret_cast<std::uintptr_t>(w), std::memory_order_acq_rel,
-                                              std::memory_order_acquire);
+        if (word().compare_exchange_strong(idle, reinterpret_cast<std::uintptr_t>(w), std::memory_order_acq_rel,
+                                           std::memory_order_acquire)) {
+            return true;
+        }
+        refuse();
+        return false;
     }
+
+    /// Task, which has been stopped: something is refused because of that. (Nobody else writes the word any more.)
+    void refuse() noexcept { word().store(kStopped, std::memory_order_relaxed); }
+
+    /// Who is about to schedule the task, whose wait has ended with what it was for: if a stop met that wait, it has
+    /// changed nothing so far.
+    void note_value() noexcept {
+        if (stop_requested()) [[unlikely]] {
+            word().store(kMissed, std::memory_order_relaxed);  // The task reads it after it was scheduled.
+        }
+    }
+
+    /// Of a task that has ended: a stop has reached it, and has changed nothing that it waited for. False if it has
+    /// asked for its token: then nobody knows.
+    [[nodiscard]] bool missed() const noexcept { return word_.load(std::memory_order_acquire) == kMissed; }
 
     /// Completer, which owns the completion: true means that the caller schedules the task, false that a canceller
     /// will.
@@ -109,6 +132,7 @@ private:
     static constexpr std::uintptr_t kStopped = 1;
     static constexpr std::uintptr_t kShared = 2;
     static constexpr std::uintptr_t kHandedOver = 4;
+    static constexpr std::uintptr_t kMissed = kStopped | kHandedOver;  // Without a wait.
     static constexpr std::uintptr_t kPointer = ~std::uintptr_t{7};
 
     [[nodiscard]] atomic<std::uintptr_t>& word() noexcept {
@@ -119,8 +143,8 @@ private:
     void destroy_shared() noexcept;
     static atomic<std::uintptr_t>& shared_word(std::uintptr_t own) noexcept;
 
-    // Writers: the task (arm, shared_state), its completer (disarm), cancellers. Each hand-over of *w is a release by
-    // one side and an acquire by the other, see the members.
+    // Writers: the task (arm, refuse, shared_state), its completer (disarm), cancellers, who schedules it (note_value).
+    // Each hand-over of *w is a release by one side and an acquire by the other, see the members.
     atomic<std::uintptr_t> word_{kIdle};
 };
 
