@@ -141,7 +141,7 @@ std::error_code Channel::enter(CallHeader& call, bool may_wait_for_room) noexcep
 }
 
 Receive Channel::try_receive(CallHeader*& call) noexcept {
-    for (;;) {
+    for (int too_late = 0;; ++too_late) {
         const auto now = timer_now();
         CallList expired;
         Receive found = Receive::Taken;
@@ -153,15 +153,18 @@ Receive Channel::try_receive(CallHeader*& call) noexcept {
             }
         }
         // Whoever waits for the lock may wait past a deadline. (A receiver that has waited looks again, too.)
-        const bool too_late = call != nullptr && call->expired();
-        if (too_late) {
+        const bool is_too_late = call != nullptr && call->expired();
+        if (is_too_late) {
             expired.push_back(*call);
         }
         end_all(expired, CallEnd::TimedOut);
-        if (!too_late) {
-            return found;
+        if (is_too_late) {
+            continue;  // Its reference keeps the channel: the destructors of requests may drop both ends.
         }
-        drop_reference();  // It came with the call.
+        for (; too_late != 0; --too_late) {
+            drop_reference();
+        }
+        return found;
     }
 }
 

@@ -15,11 +15,17 @@
 
 namespace spargio::detail {
 
+/// Waits that this thread holds and has not passed on yet, and how many it is passing on, one in another.
 struct HeldWaits {
     GroupWait* first;
+    unsigned depth;
 };
 
 namespace {
+
+// As many of them are a stack's affair. Beyond that a stop is passed on later than its callbacks run, which then must
+// not wait for what it stops.
+constexpr unsigned kDeepest = 32;
 
 std::exception_ptr refused_spawn(std::error_code reason) noexcept {
     try {
@@ -188,7 +194,7 @@ bool GroupState::may_end() noexcept {
     return core_->closing() || (here != nullptr && here->core->closing());
 }
 
-void pass_stop_on(GroupWait& wait) noexcept {
+void GroupState::pass_stop_on(GroupWait& wait) noexcept {
     if (wait.awaits == GroupWait::For::ChildrenAndBody) {
         wait.group->stop_all();
     } else {
@@ -205,17 +211,22 @@ void pass_stop_on(GroupWait& wait) noexcept {
 /// in a list for their turn.
 void cancel_group(Wait* base, TaskHeader*) noexcept {
     auto* wait = static_cast<GroupWait*>(base);
-    if (HeldWaits* list = held_waits()) {
+    HeldWaits* list = held_waits();
+    if (list == nullptr) {
+        HeldWaits held{nullptr, 1};
+        exchange_held_waits(&held);
+        GroupState::pass_stop_on(*wait);
+        while (held.first != nullptr) {
+            GroupState::pass_stop_on(*std::exchange(held.first, held.first->next_held));
+        }
+        exchange_held_waits(nullptr);
+    } else if (list->depth < kDeepest) {
+        ++list->depth;
+        GroupState::pass_stop_on(*wait);
+        --list->depth;
+    } else {
         wait->next_held = std::exchange(list->first, wait);
-        return;
     }
-    wait->next_held = nullptr;
-    HeldWaits held{wait};
-    exchange_held_waits(&held);
-    while (held.first != nullptr) {
-        pass_stop_on(*std::exchange(held.first, held.first->next_held));
-    }
-    exchange_held_waits(nullptr);
 }
 
 TaskHeader* end_group_child(TaskHeader* child, Executor*) noexcept {

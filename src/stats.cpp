@@ -38,7 +38,7 @@ constexpr Field fields[] = {
     {"steal_successes", &RuntimeStats::steal_successes, Kind::Counter, "Steal attempts that brought work."},
     {"parks", &RuntimeStats::parks, Kind::Counter, "Times a shard blocked in the kernel for want of work."},
     {"late_wakes", &RuntimeStats::late_wakes, Kind::Counter,
-     "Times a parked shard found work for which no doorbell came; not 0 is a bug."},
+     "Times a parked shard found work for which no doorbell came; not 0 is a bug, or a thread without CPU for 50 ms."},
     {"cq_overflows", &RuntimeStats::cq_overflows, Kind::Counter, "Times a completion queue was full."},
     {"native_affinity_violations", &RuntimeStats::native_affinity_violations, Kind::Counter,
      "Ring operations refused on a shard that does not own their ring; not 0 is a bug."},

@@ -15,7 +15,7 @@ struct StopLink::StopState {
     atomic<std::uintptr_t> word{0};  // Takes over from StopLink::word_, same states.
 };
 
-/// The waits that this thread holds, and is about to cancel: see cancel_group().
+/// The waits in groups that this thread holds, and is about to cancel: src/group.cpp.
 struct HeldWaits;
 
 /// This thread's list of them while it passes a stop on through groups; null if it does not. A stop that reaches a

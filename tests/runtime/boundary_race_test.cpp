@@ -8,6 +8,7 @@
 #include <optional>
 #include <ostream>
 #include <sstream>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -333,6 +334,9 @@ protected:
             const auto outcome =
                 Round(pair, callers_, clock_, random_).run(rival_, first ? none : lead, first ? lead : none);
             ++seen[static_cast<std::size_t>(outcome)];
+            if (round % 512 == 511) {
+                watchdog_.progress("round " + std::to_string(round));
+            }
             if (HasFailure()) {
                 break;
             }

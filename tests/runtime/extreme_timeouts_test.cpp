@@ -92,7 +92,7 @@ Task<int> seven_at_once() {
 }
 
 // The first step is always given. What has not ended in it is stopped, though the clock stands still.
-TEST_P(ExtremeTimeouts, NoneIsTimedOutUnlessTheValueIsThere) {
+TEST_P(ExtremeTimeouts, NoTimeAtAllIsTimedOutUnlessTheValueIsThere) {
     for_each_nothing([&](auto limit) {
         EXPECT_EQ(handle_.spawn_pinned(0, timeout(limit, seven_at_once())).get(), Result<int>(7));
         Event never_set;

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include <malloc.h>
+
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
 #include "support/process_gauges.hpp"
@@ -86,6 +88,7 @@ TEST(ManySleepers, AllEndInOrderOrAreStoppedAndTheirMemoryIsUsedAgain) {
     Sleepers sleepers(stress_seed());
     finish_step(handle, 0);
 
+    malloc_trim(0);  // What other tests of this process have used counts as used.
     const auto before = resident_bytes();
     sleepers.begin(handle);
     const auto asleep = resident_bytes();
@@ -106,7 +109,7 @@ TEST(ManySleepers, AllEndInOrderOrAreStoppedAndTheirMemoryIsUsedAgain) {
     EXPECT_EQ(handle.stats_snapshot().tasks_live, 0U);
     if (!sanitized) {
         // 208 with its handle, or 273 without optimisation.
-        EXPECT_LT(asleep - before, many * std::size_t{300});
+        EXPECT_LT(asleep, before + many * std::size_t{300});
         EXPECT_LT(asleep_again, asleep + many * std::size_t{32}) << "the first ones' memory was not given back";
     }
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -69,12 +70,15 @@ TEST_F(NativeLaneStopOfOne, EndsNoOtherOperation) {
         ASSERT_LE(left, 1);
         char rest = 0;
         ASSERT_EQ(read(pipe_.reader.get(), &rest, static_cast<std::size_t>(left)), left);
+        if (round % 1'000 == 0) {
+            watchdog_.progress(std::to_string(round) + " rounds");
+        }
     }
 }
 
 /// Begins reads of three pipes, and stops them: none ends before its own stop, or its byte. Gives how many stops were
 /// right, up to the first thing that was not.
-Task<unsigned> begin_and_stop(NativeLane lane, std::uint64_t seed, unsigned stops) {
+Task<unsigned> begin_and_stop(NativeLane lane, std::uint64_t seed, unsigned stops, Watchdog& watchdog) {
     struct Reader {
         Pipe pipe;
         JoinHandle<std::error_code> reading;
@@ -105,6 +109,9 @@ Task<unsigned> begin_and_stop(NativeLane lane, std::uint64_t seed, unsigned stop
             co_return right;
         }
         right += stops_it ? 1 : 0;
+        if (right % 10'000 == 0) {
+            watchdog.progress(std::to_string(right) + " stops");
+        }
     }
     for (Reader& one : readers) {
         if (one.reading.valid()) {
@@ -119,7 +126,7 @@ TEST_F(NativeLaneStopOfOne, InARingOfTwoEntries) {
     const unsigned stops = scaled(50'000, SPARGIO_TSAN != 0 ? 8'000 : 24'000);
     const Runtime narrow = builder(1).ring_entries(2).build();
     const auto lane = narrow.handle().native_lane(0).value();
-    EXPECT_EQ(narrow.handle().spawn_pinned(0, begin_and_stop(lane, stress_seed(), stops)).get(), stops);
+    EXPECT_EQ(narrow.handle().spawn_pinned(0, begin_and_stop(lane, stress_seed(), stops, watchdog_)).get(), stops);
 }
 
 }  // namespace

@@ -163,5 +163,34 @@ TEST_P(NestedStop, ACallbackMayStopAnotherNestAndWaitForIt) {
     EXPECT_EQ(ended, 10);
 }
 
+// The last child that has begun is reached first. It is stopped then, not when the callback of another one returns.
+TEST_P(NestedStop, ACallbackMayWaitForWhatTheStopHasReachedBefore) {
+    auto two = runtime(2);
+    Bottom reached_last;
+    Bottom reached_first;
+    Event ended;
+    const auto waits = [&]() -> Task<> {
+        const auto token = co_await this_task::stop_token();
+        const std::stop_callback for_the_other(token, [&] { ended.wait(); });
+        static_cast<void>(co_await reached_last.wait());
+    };
+    const auto nests = [&]() -> Task<> {
+        static_cast<void>(co_await Nest::with_groups(reached_first, 10));
+        ended.set();
+    };
+    const auto body = [&](TaskGroup& group) -> Task<> {
+        group.spawn(on_any_shard, waits);
+        while (!reached_last.asleep.is_set()) {
+            co_await yield();
+        }
+        group.spawn(on_any_shard, nests);
+    };
+    auto task = two.handle().spawn_stealable([&]() -> Task<> { co_await with_group(body); });
+    reached_first.asleep.wait();
+    task.request_stop();
+    task.get();
+    EXPECT_EQ(reached_first.stops + reached_last.stops, 2);
+}
+
 }  // namespace
 }  // namespace spargio::test

@@ -24,9 +24,7 @@ public:
     explicit TrappedChannel(test::VirtualClock& clock) : channel_(new (page()) Channel(1)) {
         channel_->add_reference();  // Ours, so that nobody deletes it.
         clock_ = &clock;
-        struct sigaction action {};
-        action.sa_handler = &let_the_deadline_pass;
-        EXPECT_EQ(sigaction(SIGSEGV, &action, &before_), 0);
+        EXPECT_EQ(sigaction(SIGSEGV, nullptr, &before_), 0);
     }
     TrappedChannel(const TrappedChannel&) = delete;
     TrappedChannel& operator=(const TrappedChannel&) = delete;
@@ -37,7 +35,13 @@ public:
     }
 
     [[nodiscard]] Channel* get() const { return channel_; }
-    void trap() const { EXPECT_EQ(mprotect(page_, page_size(), PROT_NONE), 0); }
+    void trap() const {
+        struct sigaction action {};
+        action.sa_handler = &let_the_deadline_pass;
+        action.sa_flags = static_cast<int>(SA_RESETHAND);  // A fault that was not planned is one.
+        EXPECT_EQ(sigaction(SIGSEGV, &action, nullptr), 0);
+        EXPECT_EQ(mprotect(page_, page_size(), PROT_NONE), 0);
+    }
 
 private:
     static std::size_t page_size() { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)); }

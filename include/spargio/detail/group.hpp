@@ -37,9 +37,6 @@ inline bool is_for_children(const Wait& wait) noexcept {
 
 struct GroupWait;
 
-/// Stops what the task that waits here waits for; the caller holds the wait.
-void pass_stop_on(GroupWait& wait) noexcept;
-
 /// The state of a group: apart from the TaskGroup, since a shutdown may destroy that before its children. Counted: by
 /// the TaskGroup, by each child until it has ended, and by calls that may be the last to know of it.
 ///
@@ -81,7 +78,7 @@ public:
     [[nodiscard]] bool may_end() noexcept;
 
 private:
-    friend void pass_stop_on(GroupWait& wait) noexcept;
+    friend void cancel_group(Wait*, TaskHeader*) noexcept;
     friend TaskHeader* end_group_child(TaskHeader*, Executor*) noexcept;
     friend TaskHeader* end_group_body(TaskHeader*, Executor*) noexcept;
     friend TaskHeader* group_waiter(const ForkWait&) noexcept;
@@ -98,6 +95,8 @@ private:
         GroupWait* owner = nullptr;
     };
     [[nodiscard]] Ready take_ready() noexcept;
+    /// Stops what the task that waits here waits for; the caller holds the wait.
+    static void pass_stop_on(GroupWait& wait) noexcept;
     /// Has them go on; one of them is returned to the caller, who schedules it.
     [[nodiscard]] static TaskHeader* resume(const Ready& ready) noexcept;
     [[nodiscard]] TaskHeader* count_child() noexcept;
