@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Compares what messages cost, as ratios to Asio in this run, with the ratios that are recorded in
+# Compares what messages cost, as ratios to Asio and to bare threads in this run, with the ratios that are recorded in
 # bench/guardrails.json, and fails where one is worse by more than its recorded noise.
 #
 # usage: scripts/bench_ping_guardrail.sh [--record] [--runs N] [OPTION]...

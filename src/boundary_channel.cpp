@@ -141,7 +141,7 @@ std::error_code Channel::enter(CallHeader& call, bool may_wait_for_room) noexcep
 }
 
 Receive Channel::try_receive(CallHeader*& call) noexcept {
-    for (int too_late = 0;; ++too_late) {
+    for (int kept = 0;;) {
         const auto now = timer_now();
         CallList expired;
         Receive found = Receive::Taken;
@@ -150,18 +150,22 @@ Receive Channel::try_receive(CallHeader*& call) noexcept {
             call = take_first(now, expired);
             if (call == nullptr) {
                 found = clients_gone_ ? Receive::Closed : Receive::Nothing;
+                // The destructors of requests may drop both ends. (A call that is taken has a reference.)
+                add_reference();
+                ++kept;
             }
         }
         // Whoever waits for the lock may wait past a deadline. (A receiver that has waited looks again, too.)
-        const bool is_too_late = call != nullptr && call->expired();
-        if (is_too_late) {
+        const bool too_late = call != nullptr && call->expired();
+        if (too_late) {
             expired.push_back(*call);
+            ++kept;  // Its reference.
         }
         end_all(expired, CallEnd::TimedOut);
-        if (is_too_late) {
-            continue;  // Its reference keeps the channel: the destructors of requests may drop both ends.
+        if (too_late) {
+            continue;
         }
-        for (; too_late != 0; --too_late) {
+        for (; kept != 0; --kept) {
             drop_reference();
         }
         return found;

@@ -48,8 +48,9 @@ Wait* StopLink::request() noexcept {
         if ((own & kStopped) != 0) {
             return nullptr;
         }
-        // From Idle to Stopped, or from Armed to Held. A failure means that the task or a completer moved: look again.
-        if (link->compare_exchange_weak(own, own | kStopped, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+        // From Idle to Missed, or from Armed to Held. A failure means that the task or a completer moved: look again.
+        const auto stopped = own == kIdle ? kMissed : own | kStopped;
+        if (link->compare_exchange_weak(own, stopped, std::memory_order_acq_rel, std::memory_order_relaxed)) {
             return reinterpret_cast<Wait*>(own & kPointer);
         }
     }

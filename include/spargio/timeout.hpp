@@ -61,9 +61,10 @@ Task<Result<T>> run_limited(std::chrono::nanoseconds limit, Task<T> task) {
 /// comes,
 ///   because its shard was busy with others or it slept to that very moment, runs before that stop, and so do the
 ///   children pinned to that shard that it waits for (when_all(), a TaskGroup's);
-/// * that of a task for which the stop came too late: what it waited for was there all the same (bytes that were read,
-///   a message, a reply, the end of another task), and from then on it has waited for nothing, asked for nothing that a
-///   stop refuses, and never for its stop token. So nothing is lost with it. (Its errors are given as they are, too.)
+/// * that of a task for which the stop came too late: it cancelled no wait, since what was waited for (bytes that were
+///   read, a message, a reply, the end of another task) was there all the same, or there was no wait; and from then on
+///   the task has waited for nothing, asked for nothing that a stop refuses, and never for its stop token. So nothing
+///   is lost with it. (Its errors are given as they are, too.)
 /// * where T is a Result itself, any value.
 ///
 /// All else that a task gives after that stop counts as timed_out. An exception is rethrown, whenever it comes; only a

@@ -5,6 +5,7 @@
 //   join[c]  of the child c:   Running -> Done, in between the joiner's pointer or StopMark
 //   stop     of the joiner J:  0, or Stopped, or W (J waits and may be cancelled), or W|Stopped (a canceller is at work),
 //                              plus HandedOver (the wait is over, whoever holds W resumes J)
+//                              Stopped|HandedOver without W is Missed: the stop has cancelled nothing, and J has been refused nothing
 // Whoever finds `stop` without the right to end the wait leaves HandedOver and goes; whoever turned W into W|Stopped never
 // lets go of it but by one exchange, and then does what was handed over. The README maps each step to the code.
 //
@@ -27,6 +28,7 @@
 #define STOPPED     1
 #define WAITING     2
 #define HANDED_OVER 4
+#define MISSED      5
 
 #ifndef CHILDREN
 #define CHILDREN 2
@@ -64,6 +66,14 @@ inline fetch_or(word, bits, old)             { d_step { old = word; word = word 
 
 // A touch of J's wait by somebody else: J must still be in the wait the toucher came for.
 inline touch_wait(number) { assert(wait_open && wait_number == number) }
+
+// By whoever is about to schedule J, whose wait has ended with the child's result.
+inline note_value() {
+    if
+    :: (stop & STOPPED) -> stop = MISSED
+    :: else
+    fi
+}
 
 inline schedule_joiner(number) {
     d_step { touch_wait(number); assert(resumes_of_joiner == 0); resumes_of_joiner++ }
@@ -107,8 +117,11 @@ proctype completer(byte child) {
         touch_wait(number);
         disarm(old, resume);
         if
-        :: resume -> schedule_joiner(number)
+        :: resume -> note_value(); schedule_joiner(number)
         :: else
+#ifdef NOTES_WHEN_HANDED_OVER
+            note_value()
+#endif
         fi
     :: old == OTHER -> resumes_of_other++
     :: else -> assert(old == RUNNING || old == STOP_MARK)
@@ -131,7 +144,7 @@ proctype canceller() {
         if
         :: (old & STOPPED) -> goto ended
         :: old == 0 ->
-            compare_exchange(stop, 0, STOPPED, old);
+            compare_exchange(stop, 0, MISSED, old);
             if
             :: old == 0 -> goto ended
             :: else
@@ -189,7 +202,16 @@ proctype canceller() {
 #ifdef HANDOVER_IGNORED
     :: claimed -> schedule_joiner(number)
 #else
-    :: claimed || (old & HANDED_OVER) -> schedule_joiner(number)
+    :: claimed || (old & HANDED_OVER) ->
+        if
+#ifdef NOTES_ALWAYS
+        :: (old & HANDED_OVER) -> note_value()
+#else
+        :: (old & HANDED_OVER) && !wait_canceled -> note_value()
+#endif
+        :: else
+        fi;
+        schedule_joiner(number)
 #endif
     :: else
     fi;
@@ -269,7 +291,13 @@ proctype joiner() {
 #else
         arm();
         if
-        :: old != 0 -> assert(old == STOPPED); wait_canceled = true; goto resumed
+        :: old != 0 ->
+            assert(old == STOPPED || old == MISSED);
+#ifndef REFUSED_UNNOTED
+            stop = STOPPED;
+#endif
+            wait_canceled = true;
+            goto resumed
         :: else
         fi;
         compare_exchange(join[child], RUNNING, JOINER, old);
@@ -307,7 +335,7 @@ resumed:
         skip;
         d_step {
             assert(resumes_of_joiner == 0);
-            assert(stop == 0 || stop == STOPPED);
+            assert(stop == 0 || stop == STOPPED || stop == MISSED);
             assert(wait_canceled || join[child] == DONE);
             assert(!wait_canceled || (stop_requested && stop == STOPPED));
             canceled = wait_canceled;

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "support/backend_test.hpp"
 #include "support/files.hpp"
 #include "support/lane_tasks.hpp"
 #include "support/small_tasks.hpp"
@@ -108,6 +109,25 @@ TEST_F(TimeoutLateStop, WhoseChildWaitedIsTimedOut) {
         co_return std::get<0>(alone) ? 1 : 0;
     });
     EXPECT_EQ(both.error(), std::errc::timed_out);
+}
+
+class TimeoutOfWhoNeverWaits : public BackendTest {};
+SPARGIO_ON_BOTH_BACKENDS(TimeoutOfWhoNeverWaits);
+
+TEST_P(TimeoutOfWhoNeverWaits, GivesItsValue) {
+    VirtualClock clock;
+    const auto one = runtime(1);
+    const auto handle = one.handle();
+    const auto computes = [&]() -> Task<int> {
+        co_await yield();
+        clock.set(clock.now() + 10ms);
+        for (int step = 0; step < 100; ++step) {
+            co_await yield();
+        }
+        EXPECT_EQ(handle.stats_snapshot().timers_fired, 1U) << "it was stopped";
+        co_return 7;
+    };
+    EXPECT_EQ(handle.spawn_pinned(0, timeout(5ms, computes())).get(), Result<int>(7));
 }
 
 }  // namespace

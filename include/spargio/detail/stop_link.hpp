@@ -28,7 +28,7 @@ struct alignas(8) Wait {
 // clang-format off
 ///     Idle     --arm(w)-->            Armed(w)             the task, about to suspend
 ///     Armed(w) --disarm-->            Idle                 the completer: schedules the task
-///     Idle     --request-->           Stopped              nothing to cancel; the next arm() fails
+///     Idle     --request-->           Missed               nothing to cancel; the next arm() fails
 ///     Armed(w) --request-->           Held(w)              the canceller may use w until finish_cancel()
 ///     Held(w)  --disarm-->            Held(w)|HandedOver   the completer lets go: the canceller will schedule the task
 ///     Held(w)  --finish_cancel-->     Stopped              returns false
@@ -38,7 +38,7 @@ struct alignas(8) Wait {
 ///     Missed   --arm, refuse-->       Stopped              and now the task has seen the stop
 // clang-format on
 ///
-/// Missed is Stopped, and remembers that the task has been given what it waited for, and refused nothing since.
+/// Missed is Stopped, and remembers that the stop has cancelled nothing, and that nothing was refused since.
 ///
 /// Once a token was asked for, the word lives in a StopState beside its std::stop_source (`kShared`).
 class StopLink {
