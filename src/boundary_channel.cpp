@@ -150,9 +150,11 @@ Receive Channel::try_receive(CallHeader*& call) noexcept {
             call = take_first(now, expired);
             if (call == nullptr) {
                 found = clients_gone_ ? Receive::Closed : Receive::Nothing;
-                // The destructors of requests may drop both ends. (A call that is taken has a reference.)
-                add_reference();
-                ++kept;
+                if (expired.first != nullptr) {
+                    // Their requests' destructors may drop both ends. (A call that is taken has a reference.)
+                    add_reference();
+                    ++kept;
+                }
             }
         }
         // Whoever waits for the lock may wait past a deadline. (A receiver that has waited looks again, too.)

@@ -57,8 +57,7 @@ Task<Result<T>> run_limited(std::chrono::nanoseconds limit, Task<T> task) {
 ///
 /// A value that is there wins:
 ///
-/// * that of a task that ended before the deadline's stop reached it. A task whose wait is over when the deadline
-/// comes,
+/// * that of a task that ended before the deadline's stop reached it. One whose wait is over when the deadline comes,
 ///   because its shard was busy with others or it slept to that very moment, runs before that stop, and so do the
 ///   children pinned to that shard that it waits for (when_all(), a TaskGroup's);
 /// * that of a task for which the stop came too late: it cancelled no wait, since what was waited for (bytes that were
