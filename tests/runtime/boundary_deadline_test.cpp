@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "support/backend_test.hpp"
+#include "support/boundary_names.hpp"
 #include "support/event.hpp"
 #include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
@@ -18,15 +19,7 @@
 namespace spargio::test {
 namespace {
 
-using boundary::channel;
-using boundary::Client;
-using boundary::Request;
-using boundary::Server;
-using boundary::Ticket;
 using namespace std::chrono_literals;
-
-using IntClient = Client<int, int>;
-using IntServer = Server<int, int>;
 
 class BoundaryDeadline : public BackendTest {
 protected:

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "support/backend_test.hpp"
+#include "support/boundary_names.hpp"
 #include "support/event.hpp"
 #include "support/process_gauges.hpp"
 #include "support/stress.hpp"
@@ -19,13 +20,7 @@
 namespace spargio::test {
 namespace {
 
-using boundary::channel;
-using boundary::Client;
-using boundary::Server;
 using namespace std::chrono_literals;
-
-using IntClient = Client<int, int>;
-using IntServer = Server<int, int>;
 
 enum class Lives { InTasks, InThreads };
 /// How what a task has is dropped: with its frame, at its end or by a shutdown.

@@ -12,21 +12,14 @@
 #include <unistd.h>
 
 #include "support/backend_test.hpp"
+#include "support/boundary_names.hpp"
 #include "support/process_gauges.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::test {
 namespace {
 
-using boundary::channel;
-using boundary::Client;
-using boundary::Request;
-using boundary::Server;
-using boundary::Ticket;
 using namespace std::chrono_literals;
-
-using IntClient = Client<int, int>;
-using IntServer = Server<int, int>;
 
 // The request expires between its hand-over and the thread's look at it, and both ends go meanwhile.
 TEST(BoundaryDrops, BothEndsMayGoWhileAThreadIsGivenAnExpiredRequest) {

@@ -9,19 +9,13 @@
 #include <vector>
 
 #include "support/backend_test.hpp"
+#include "support/boundary_names.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::test {
 namespace {
 
-using boundary::channel;
-using boundary::Client;
-using boundary::Server;
-using boundary::Ticket;
 using namespace std::chrono_literals;
-
-using IntClient = Client<int, int>;
-using IntServer = Server<int, int>;
 
 class BoundaryErrors : public BackendTest {
 protected:

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "support/backend_test.hpp"
+#include "support/boundary_names.hpp"
 #include "support/event.hpp"
 #include "support/stress.hpp"
 #include "support/tracker.hpp"
@@ -22,12 +23,6 @@
 
 namespace spargio::test {
 namespace {
-
-using boundary::channel;
-using boundary::Client;
-using boundary::Request;
-using boundary::Server;
-using boundary::Ticket;
 
 using Names = std::vector<std::string>;
 

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "support/backend_test.hpp"
+#include "support/boundary_names.hpp"
 #include "support/race.hpp"
 #include "support/shutdown_checks.hpp"
 #include "support/stress.hpp"
@@ -21,15 +22,6 @@
 
 namespace spargio::test {
 namespace {
-
-using boundary::channel;
-using boundary::Client;
-using boundary::Request;
-using boundary::Server;
-using boundary::Ticket;
-
-using IntClient = Client<int, int>;
-using IntServer = Server<int, int>;
 
 /// Who has made the call: a task; a thread that is blocked in it; a thread that has its ticket, and may drop that, or
 /// wait for a while.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "support/backend_test.hpp"
+#include "support/boundary_names.hpp"
 #include "support/event.hpp"
 #include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
@@ -16,15 +17,6 @@
 
 namespace spargio::test {
 namespace {
-
-using boundary::channel;
-using boundary::Client;
-using boundary::Request;
-using boundary::Server;
-using boundary::Ticket;
-
-using IntClient = Client<int, int>;
-using IntServer = Server<int, int>;
 
 class BoundaryRoom : public BackendTest {
 protected:

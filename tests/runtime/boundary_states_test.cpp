@@ -9,6 +9,7 @@
 
 #include "boundary_states.hpp"
 #include "support/backend_test.hpp"
+#include "support/boundary_names.hpp"
 #include "support/event.hpp"
 #include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
@@ -16,12 +17,6 @@
 
 namespace spargio::test {
 namespace {
-
-using boundary::channel;
-using boundary::Client;
-using boundary::Request;
-using boundary::Server;
-using boundary::Ticket;
 
 /// Where a server and its request live: in a task's frame, or in the test's.
 struct ServingEnd {

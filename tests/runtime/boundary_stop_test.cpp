@@ -8,21 +8,13 @@
 #include <vector>
 
 #include "support/backend_test.hpp"
+#include "support/boundary_names.hpp"
 #include "support/event.hpp"
 #include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
 
 namespace spargio::test {
 namespace {
-
-using boundary::channel;
-using boundary::Client;
-using boundary::Request;
-using boundary::Server;
-using boundary::Ticket;
-
-using IntClient = Client<int, int>;
-using IntServer = Server<int, int>;
 
 static_assert(std::is_error_code_enum_v<BoundaryError>);
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "support/backend_test.hpp"
+#include "support/boundary_names.hpp"
 #include "support/event.hpp"
 #include "support/small_tasks.hpp"
 #include "support/stress.hpp"
@@ -20,15 +21,7 @@
 namespace spargio::test {
 namespace {
 
-using boundary::channel;
-using boundary::Client;
-using boundary::Request;
-using boundary::Server;
-using boundary::Ticket;
 using namespace std::chrono_literals;
-
-using IntClient = Client<int, int>;
-using IntServer = Server<int, int>;
 
 static_assert(std::is_copy_constructible_v<IntClient> && std::is_nothrow_move_constructible_v<IntClient>);
 static_assert(!std::is_copy_constructible_v<IntServer> && std::is_nothrow_move_constructible_v<IntServer>);

@@ -14,18 +14,13 @@
 #include <vector>
 
 #include "support/backend_test.hpp"
+#include "support/boundary_names.hpp"
 #include "support/event.hpp"
 #include "support/stress.hpp"
 #include "support/suspend_delays.hpp"
 
 namespace spargio::test {
 namespace {
-
-using boundary::channel;
-using boundary::Client;
-using boundary::Request;
-using boundary::Server;
-using boundary::Ticket;
 
 /// What both sides of a call note. In the world's array, so that whoever is late still finds it.
 struct Record {
