@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Adds up CTest's JUnit files: names what failed or was skipped, and ends with `N passed, N failed, N skipped`.
+"""Adds up CTest's JUnit files: names what failed and what it printed last, and what was skipped and why, and ends with
+`N passed, N failed, N skipped`.
 
 usage: count_tests.py [--forbid-skips REGEX] FILE...
 
@@ -22,14 +23,20 @@ def skip_reason(output):
     return found.group(1).strip() if found and found.group(1).strip() else "no reason given"
 
 
+def last_lines(output):
+    """What is shown of the output of a failure, which may be long."""
+    return "\n".join(line[:300] for line in output.strip().splitlines()[-15:])
+
+
 def outcome_of(case):
-    """Of one of CTest's test cases: passed, failed or skipped, and why it was skipped."""
+    """Of one of CTest's test cases: passed, failed or skipped, and why it failed or was skipped."""
+    output = case.findtext("system-out", "")
     skip = case.find("skipped")
     if case.get("status") == "run":
         return "passed", ""
     if case.get("status") == "disabled" or (skip is not None and skip.get("message", "").startswith("SKIP_")):
-        return "skipped", skip_reason(case.findtext("system-out", ""))
-    return "failed", ""
+        return "skipped", skip_reason(output)
+    return "failed", last_lines(output)
 
 
 def parsed(file):
@@ -43,8 +50,9 @@ def members_of(group, passed, output, file):
     try:
         for case in parsed(file).iter("testcase"):
             name = f"{case.get('classname')}.{case.get('name')}"
-            if case.find("failure") is not None:
-                members.append((name, "failed", ""))
+            failures = [failure.get("message", "") for failure in case.findall("failure")]
+            if failures:
+                members.append((name, "failed", last_lines("\n".join(failures))))
             elif case.get("result") == "completed":
                 members.append((name, "passed", ""))
             else:  # After the line with the place comes the reason.
@@ -54,9 +62,9 @@ def members_of(group, passed, output, file):
     except (OSError, ElementTree.ParseError) as error:
         begun = re.findall(r"^\[ RUN      \] (.*)$", output, re.MULTILINE)
         print(f"         {group}: {error}")
-        return [(f"{group}: it ended in {begun[-1]}" if begun else group, "failed", "")]
+        return [(f"{group}: it ended in {begun[-1]}" if begun else group, "failed", last_lines(output))]
     if not passed and all(outcome != "failed" for _, outcome, _ in members):
-        members.append((group, "failed", ""))
+        members.append((group, "failed", last_lines(output)))
     return members
 
 
@@ -87,9 +95,11 @@ def main():
         for name, outcome, reason in tests:
             if outcome == "skipped" and arguments.forbid_skips and re.search(arguments.forbid_skips, name):
                 outcome = "failed"
-                name += f": may not be skipped here ({reason})"
+                name, reason = f"{name}: may not be skipped here ({reason})", ""
             if outcome == "failed":
-                print(f"FAILED   {name}")
+                print(f"FAILED   {Path(file).stem}: {name}")
+                for line in reason.splitlines():
+                    print(f"         | {line}")
             elif outcome == "skipped":
                 print(f"skipped  {name}: {reason}")
             count[outcome] += 1

@@ -22,7 +22,7 @@ def of_googletest(test, inside="", result="completed"):
 
 
 PASSES = of_googletest("Passes")
-FAILS = of_googletest("Fails", "<failure message='x'/>")
+FAILS = of_googletest("Fails", "<failure message='a.cpp:7&#x0A;x != y'/><failure message='a.cpp:9'/>")
 SKIPS = of_googletest("Skips", "<skipped message='a.cpp:3&#x0A;no ring'/>", "skipped")
 
 
@@ -43,7 +43,8 @@ class CountTests(unittest.TestCase):
 
     def test_a_test_of_its_own(self):
         status, lines = self.count(of_ctest("a", "run"), of_ctest("b", "fail"), of_ctest("c", "notrun"))
-        self.assertEqual((status, lines), (1, ["FAILED   b", "skipped  c: no ring", "1 passed, 1 failed, 1 skipped"]))
+        self.assertEqual((status, lines), (1, ["FAILED   dev: b", "         | a.cpp:3: Skipped", "         | no ring",
+                                               "skipped  c: no ring", "1 passed, 1 failed, 1 skipped"]))
 
     def test_a_group_is_its_tests(self):
         status, lines = self.count(of_ctest("a", "run"), of_ctest(GROUP, "run"), group=[PASSES, SKIPS])
@@ -51,30 +52,40 @@ class CountTests(unittest.TestCase):
 
     def test_a_failure_in_a_group(self):
         status, lines = self.count(of_ctest(GROUP, "fail"), group=[PASSES, FAILS])
-        self.assertEqual((status, lines), (1, ["FAILED   Suite.Fails/queue", "1 passed, 1 failed, 0 skipped"]))
+        self.assertEqual((status, lines), (1, ["FAILED   dev: Suite.Fails/queue", "         | a.cpp:7", "         | x != y",
+                                               "         | a.cpp:9", "1 passed, 1 failed, 0 skipped"]))
+
+    def test_of_a_long_output_the_end_is_shown(self):
+        output = "&#x0A;".join(f"line {i}" for i in range(100)) + " " + 1000 * "x"
+        status, lines = self.count(f"<testcase name='a' status='fail'><system-out>{output}</system-out></testcase>")
+        self.assertEqual((status, lines[:2], len(lines)), (1, ["FAILED   dev: a", "         | line 85"], 17))
+        self.assertLess(len(lines[-2]), 320)
 
     def test_a_group_that_fails_after_its_tests(self):
         status, lines = self.count(of_ctest(GROUP, "fail"), group=[PASSES])
-        self.assertEqual((status, lines), (1, [f"FAILED   {GROUP}", "1 passed, 1 failed, 0 skipped"]))
+        self.assertEqual((status, lines), (1, [f"FAILED   dev: {GROUP}", "         | a.cpp:3: Skipped", "         | no ring",
+                                               "1 passed, 1 failed, 0 skipped"]))
 
     def test_a_group_that_leaves_no_file(self):
         for outcome in ("run", "fail"):
             status, lines = self.count(of_ctest("a", "run"), of_ctest(GROUP, outcome))
-            self.assertEqual((status, lines[1:]), (1, [f"FAILED   {GROUP}", "1 passed, 1 failed, 0 skipped"]))
+            self.assertEqual((status, lines[1], lines[-1]),
+                             (1, f"FAILED   dev: {GROUP}", "1 passed, 1 failed, 0 skipped"))
 
     def test_a_group_that_crashes_names_its_last_test(self):
         output = "<system-out>[ RUN      ] A.Passes\n[ RUN      ] A.Crashes\n</system-out>"
         status, lines = self.count(f"<testcase name='{GROUP}' status='fail'>{output}</testcase>")
-        self.assertEqual((status, lines[1]), (1, f"FAILED   {GROUP}: it ended in A.Crashes"))
+        self.assertEqual((status, lines[1]), (1, f"FAILED   dev: {GROUP}: it ended in A.Crashes"))
 
     def test_what_is_no_text(self):
         fails = of_googletest("Fails", "<failure message='\udcff'/>")
         status, lines = self.count(of_ctest(GROUP, "fail"), group=[PASSES, fails])
-        self.assertEqual((status, lines), (1, ["FAILED   Suite.Fails/queue", "1 passed, 1 failed, 0 skipped"]))
+        self.assertEqual((status, lines[0], lines[-1]),
+                         (1, "FAILED   dev: Suite.Fails/queue", "1 passed, 1 failed, 0 skipped"))
 
     def test_a_forbidden_skip_in_a_group(self):
         status, lines = self.count(of_ctest(GROUP, "run"), group=[SKIPS], options=["--forbid-skips", "queue"])
-        self.assertEqual((status, lines), (1, ["FAILED   Suite.Skips/queue: may not be skipped here (no ring)",
+        self.assertEqual((status, lines), (1, ["FAILED   dev: Suite.Skips/queue: may not be skipped here (no ring)",
                                                "0 passed, 1 failed, 0 skipped"]))
 
     def test_nothing(self):

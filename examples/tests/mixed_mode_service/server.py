@@ -31,6 +31,7 @@ class Server:
         if not line.startswith("listening on 127.0.0.1:"):
             sys.exit(f"FAILED: the first line is {line!r}")
         self.port = int(line.rsplit(":", 1)[1])
+        self.threads_at_first = self.threads()
 
     def read_errors(self):
         for line in self.process.stderr:
@@ -142,28 +143,34 @@ class Server:
         self.send_signal(signal.SIGUSR1)
         return dict(word.split("=") for word in self.reports.get(timeout=LIMIT).split()[1:])
 
-    def use(self):
-        """What a request takes. The blocking pool's threads come, and go later."""
-        threads = 0
+    def threads(self):
+        """How many there are besides those of the blocking pool and of the kernel, which come, and go later. One of the
+        pool's counts until it has its name."""
+        count = 0
         for thread in self.proc("task").iterdir():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                threads += "-blk-" not in (thread / "comm").read_text()
+                name = (thread / "comm").read_text()
+                count += "-blk-" not in name and not name.startswith("iou-")
+        return count
+
+    def use(self):
+        """What a request takes."""
         statistics = self.statistics()
         return {
             "descriptors": len(list(self.proc("fd").iterdir())),
-            "threads": threads,
+            "threads": self.threads(),
             "tasks": statistics["tasks_live"],
             "operations": statistics["pending_native_ops"],
         }
 
     def is_alone(self):
-        """With no client, its one socket is the one that listens, and of its tasks there are the one that serves and its
-        child."""
+        """With no client, its one socket is the one that listens, of its tasks there are the one that serves and its child,
+        and it has the threads that it began with."""
         sockets = 0
         for link in self.proc("fd").iterdir():
             with contextlib.suppress(FileNotFoundError):
                 sockets += os.readlink(link).startswith("socket:")
-        return sockets == 1 and self.statistics()["tasks_live"] == "2"
+        return sockets == 1 and self.statistics()["tasks_live"] == "2" and self.threads() == self.threads_at_first
 
     def use_at_rest(self):
         until(lambda: f"no client is left, {self.use()}", self.is_alone)
