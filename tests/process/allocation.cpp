@@ -105,16 +105,21 @@ protected:
     template <class Spawn>
     static void expect_blocks(const Runtime& runtime, unsigned rounds, std::uint64_t each, Spawn spawn) {
         static_cast<void>(runtime.handle().spawn_pinned(0, spawn_and_join(1000, spawn)).get());
-        // The count is the process's: on a busy machine a thread that starts late adds its own, once.
-        Spawned spawned{};
-        for (int attempt = 0; attempt < 3; ++attempt) {
-            spawned = runtime.handle().spawn_pinned(0, spawn_and_join(rounds, spawn)).get();
+        expect_in_three_attempts(each * rounds, [&] {
+            const auto spawned = runtime.handle().spawn_pinned(0, spawn_and_join(rounds, spawn)).get();
             EXPECT_EQ(spawned.sum, rounds);
-            if (spawned.blocks <= each * rounds) {
-                break;
-            }
+            return spawned.blocks;
+        });
+    }
+
+    /// The count is the process's: on a busy machine a thread that starts late adds its own, once.
+    template <class Blocks>
+    static void expect_in_three_attempts(std::uint64_t expected, Blocks blocks) {
+        auto counted = blocks();
+        for (int again = 0; again < 2 && counted > expected; ++again) {
+            counted = blocks();
         }
-        EXPECT_EQ(spawned.blocks, each * rounds);
+        EXPECT_EQ(counted, expected);
     }
 
     Watchdog watchdog_{"allocation"};
@@ -163,21 +168,22 @@ TEST_P(Allocation, AwaitsSleepsAndYieldsAllocateFramesOnly) {
         co_return blocks.now();
     };
     static_cast<void>(owner.handle().spawn_pinned(0, work(100)).get());
-    EXPECT_EQ(owner.handle().spawn_pinned(0, work(1000)).get(), 1000 * blocks_of_a_warm_frame);
+    expect_in_three_attempts(1000 * blocks_of_a_warm_frame,
+                             [&] { return owner.handle().spawn_pinned(0, work(1000)).get(); });
 }
 
 TEST_P(Allocation, AForeignSpawnThatIsJoinedAllocatesNothingWhenWarm) {
     const auto owner = runtime(2);
     const unsigned rounds = scaled(100'000, 10'000);
-    std::uint64_t blocks = 0;
-    for (const unsigned repeat : {1000U, rounds}) {
-        const BlockCount count;
-        for (unsigned i = 0; i < repeat; ++i) {
-            ASSERT_EQ(owner.handle().spawn_pinned(static_cast<ShardId>(i % 2), one()).get(), 1);
+    const auto blocks_of = [&](unsigned spawns) {
+        const BlockCount blocks;
+        for (unsigned i = 0; i < spawns; ++i) {
+            EXPECT_EQ(owner.handle().spawn_pinned(static_cast<ShardId>(i % 2), one()).get(), 1);
         }
-        blocks = count.now();
-    }
-    EXPECT_EQ(blocks, rounds * blocks_of_a_warm_frame);
+        return blocks.now();
+    };
+    static_cast<void>(blocks_of(1000));
+    expect_in_three_attempts(rounds * blocks_of_a_warm_frame, [&] { return blocks_of(rounds); });
 }
 
 /// Made on shard 0, freed on shard 1: the frames must come back.
@@ -200,8 +206,9 @@ TEST_P(Allocation, FramesThatEndOnAnotherShardComeBack) {
     const BlockCount blocks;
     handle.spawn_pinned(0, produce(waves)).get();
     if (blocks_of_a_warm_frame == 0) {
-        // A wave may be in flight as a whole now, and none may have been before.
-        EXPECT_LE(blocks.now(), wave + std::uint64_t{waves} * wave / 100);
+        // A wave may be in flight as a whole now, and none may have been before; and a shard that loses its CPU while
+        // it has the pool's lock sends the other to the allocator.
+        EXPECT_LE(blocks.now(), 4 * wave + std::uint64_t{waves} * wave / 100);
     }
     if (!sanitized) {
         EXPECT_LE(resident_bytes(), memory + 2 * mebibyte);

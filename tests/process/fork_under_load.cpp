@@ -107,7 +107,7 @@ TEST_P(ForkUnderLoad, TheChildExitsAndTheParentIsUnaffected) {
     EXPECT_EQ(wrong, 0U);
     EXPECT_EQ(do_some_of_everything(runtimes.back()), everything);
     EXPECT_EQ(handle.stats_snapshot().late_wakes, 0U);
-    EXPECT_EQ(open_descriptors(), descriptors);
+    EXPECT_TRUE(descriptors_fall_to(descriptors)) << open_descriptors() << " instead of " << descriptors;
     runtimes.clear();
 }
 

@@ -24,7 +24,8 @@
 namespace spargio::test {
 namespace {
 
-constexpr uid_t nobody = 65534;
+/// Somebody whom no other process is: what is locked counts for the user.
+const uid_t nobody = 100'000 + static_cast<uid_t>(getpid());
 
 /// In a child: the limit binds only those who have not CAP_IPC_LOCK and CAP_SYS_RESOURCE.
 bool become_somebody_else(int resource, rlim_t limit) {

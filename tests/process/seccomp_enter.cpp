@@ -25,7 +25,7 @@ TEST_F(SeccompEnter, AutoTakesTheQueueAndSaysWhy) {
     EXPECT_NE(capabilities.fallback_reason.find("io_uring_enter"), std::string::npos) << capabilities.to_string();
     EXPECT_NE(capabilities.fallback_reason.find("seccomp"), std::string::npos) << capabilities.to_string();
     EXPECT_EQ(do_some_of_everything(runtime), everything);
-    EXPECT_EQ(open_descriptors(), descriptors);
+    EXPECT_TRUE(descriptors_fall_to(descriptors)) << open_descriptors() << " instead of " << descriptors;
 }
 
 TEST_F(SeccompEnter, IoUringFailsAndSaysWhatToDo) {

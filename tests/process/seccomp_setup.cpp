@@ -24,7 +24,7 @@ TEST_F(SeccompSetup, AutoTakesTheQueueAndSaysWhy) {
     EXPECT_NE(capabilities.fallback_reason.find("io_uring_setup"), std::string::npos) << capabilities.to_string();
     EXPECT_NE(capabilities.fallback_reason.find("seccomp"), std::string::npos) << capabilities.to_string();
     EXPECT_EQ(do_some_of_everything(runtime), everything);
-    EXPECT_EQ(open_descriptors(), descriptors);
+    EXPECT_TRUE(descriptors_fall_to(descriptors)) << open_descriptors() << " instead of " << descriptors;
 }
 
 TEST_F(SeccompSetup, IoUringFailsAndSaysWhatToDo) {

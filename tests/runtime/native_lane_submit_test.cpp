@@ -132,7 +132,7 @@ TEST_F(NativeLaneStopSubmit, AShutdownClosesWhatIsBeingOpened) {
         caller.join();
         watchdog_.progress("shutdown " + std::to_string(round));
     }
-    EXPECT_EQ(open_descriptors(), descriptors);
+    EXPECT_TRUE(descriptors_fall_to(descriptors)) << open_descriptors() << " instead of " << descriptors;
 }
 
 /// The operation has ended, and the shard that is to go on with the task does not come to it any more.
@@ -173,7 +173,7 @@ TEST_F(NativeLaneStopSubmit, AShutdownClosesWhatNoTaskHasTaken) {
         last_step.get();
         runtime.shutdown();
         EXPECT_TRUE(opening.done());
-        EXPECT_EQ(open_descriptors(), descriptors);
+        EXPECT_TRUE(descriptors_fall_to(descriptors)) << open_descriptors() << " instead of " << descriptors;
     }
 }
 
@@ -183,11 +183,10 @@ TEST_F(NativeLaneStopSubmit, NothingIsClosedThatWasNotOpened) {
     const auto handle = runtime.handle();
     const auto lane = handle.native_lane(0).value();
     const Pipe pipe;
-    const auto descriptors = open_descriptors();
     const auto nop = [](io_uring_sqe* sqe) { io_uring_prep_nop(sqe); };
     EXPECT_EQ(handle.spawn_pinned(0, run_once(lane, nop)).get().value(), 0);
     const int taken = handle.spawn_pinned(0, run_once(lane, opens_null(Where::Inline))).get().value();
-    EXPECT_EQ(open_descriptors(), descriptors + 1);
+    EXPECT_NE(fcntl(taken, F_GETFD), -1);
     ::close(taken);
     // Begun, and ended by the shutdown; never begun.
     const Listener listener;
@@ -251,7 +250,7 @@ TEST_F(NativeLaneStopSubmit, StopsOfAcceptsLoseNoConnection) {
         }
     }
     EXPECT_LT(listener.take_pending().get(), 0);
-    EXPECT_EQ(open_descriptors(), descriptors);
+    EXPECT_TRUE(descriptors_fall_to(descriptors)) << open_descriptors() << " instead of " << descriptors;
 }
 
 /// Until both ends of an open have happened, too.
@@ -280,7 +279,7 @@ TEST_F(NativeLaneStopSubmit, StopsOfOpensLoseNoDescriptor) {
             watchdog_.progress("open " + std::to_string(round));
         }
     }
-    EXPECT_EQ(open_descriptors(), descriptors);
+    EXPECT_TRUE(descriptors_fall_to(descriptors)) << open_descriptors() << " instead of " << descriptors;
 }
 
 /// In a worker of the kernel's they say that they were interrupted by a code that errno has no name for.

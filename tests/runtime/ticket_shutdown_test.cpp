@@ -12,6 +12,7 @@
 
 #include "support/backend_test.hpp"
 #include "support/event.hpp"
+#include "support/race.hpp"
 #include "support/small_tasks.hpp"
 #include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
@@ -166,7 +167,7 @@ TEST_P(TicketsInShutdown, OfTwoRuntimesThatEndAtTheSameTimeAreSafe) {
     Random random(stress_seed());
     unsigned canceled = 0;
     unsigned closed = 0;
-    for (unsigned round = 0; round < scaled(600, 100); ++round) {
+    for (unsigned round = 0; round < scaled(600, 100) || canceled == 0 || closed == 0; ++round) {
         watchdog_.progress("round " + std::to_string(round));
         auto target = runtime(1 + random.below(2));
         auto own = runtime(1 + random.below(2));
@@ -200,10 +201,10 @@ TEST_P(TicketsInShutdown, OfTwoRuntimesThatEndAtTheSameTimeAreSafe) {
         waits.push_back(target.handle().spawn_stealable(wait(*own.handle().remote(0), ended[2])));
         finish_step(own.handle(), 0);
         std::thread first([&, pause = random.below(300)] {
-            spin_for(std::chrono::microseconds(pause));
+            pause_for(std::chrono::microseconds(pause));
             target.shutdown();
         });
-        spin_for(std::chrono::microseconds(random.below(300)));
+        pause_for(std::chrono::microseconds(random.below(300)));
         own.shutdown();
         first.join();
         for (std::size_t i = 0; i < waits.size(); ++i) {
@@ -225,8 +226,6 @@ TEST_P(TicketsInShutdown, OfTwoRuntimesThatEndAtTheSameTimeAreSafe) {
             EXPECT_EQ(stats.tasks_live, 0U);
         }
     }
-    EXPECT_GT(canceled, 0U);
-    EXPECT_GT(closed, 0U);
 }
 
 TEST_P(TicketsInShutdown, AreDecidedAtWhateverMomentItComes) {
@@ -239,7 +238,7 @@ TEST_P(TicketsInShutdown, AreDecidedAtWhateverMomentItComes) {
         EXPECT_TRUE(!error || error == SendError::Closed) << error.message();
         ++(error ? closed : seen);
     };
-    for (unsigned round = 0; round < scaled(600, 100); ++round) {
+    for (unsigned round = 0; round < scaled(600, 100) || seen == 0 || closed == 0; ++round) {
         watchdog_.progress("round " + std::to_string(round));
         auto target = builder(2).msg_ring_queue_capacity(random.one_in(2) ? 4096 : 64).build();
         const RuntimeHandle handle = target.handle();
@@ -285,7 +284,7 @@ TEST_P(TicketsInShutdown, AreDecidedAtWhateverMomentItComes) {
                 }
             });
         }
-        spin_for(std::chrono::microseconds(random.below(500)));
+        pause_for(std::chrono::microseconds(random.below(500)));
         target.shutdown();
         for (auto& thread : threads) {
             thread.join();
@@ -295,8 +294,6 @@ TEST_P(TicketsInShutdown, AreDecidedAtWhateverMomentItComes) {
         EXPECT_EQ(stats.ring_msgs_submitted, stats.ring_msgs_completed + stats.ring_msgs_failed) << to_string(stats);
         EXPECT_EQ(stats.tasks_live, 0U);
     }
-    EXPECT_GT(seen, 0U);
-    EXPECT_GT(closed, 0U);
 }
 
 }  // namespace

@@ -49,6 +49,12 @@ template <class Count>
     return true;
 }
 
+/// Not exactly so many: beside a runtime that has just begun, `most` may be too high (where UBSan sees a type for the
+/// first time it has a pipe open for a moment), and so may what is left.
+[[nodiscard]] inline bool descriptors_fall_to(std::size_t most) {
+    return falls_to(open_descriptors, most);
+}
+
 /// A joined thread leaves /proc a moment later, a detached one when it can.
 [[nodiscard]] inline bool threads_fall_to(std::size_t most) {
     return falls_to(thread_count, most);

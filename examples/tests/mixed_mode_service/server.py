@@ -174,7 +174,7 @@ class Server:
 
     def use_at_rest(self):
         until(lambda: f"no client is left, {self.use()}", self.is_alone)
-        return self.use()
+        return self.use() | {"threads": self.threads_at_first}
 
     def wait_until_at_rest(self, before):
         until(lambda: f"{before} is what was used before, {self.use()} now", lambda: self.use() == before)
