@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A request and the time-out of the thread that waits for one, at the same moment.
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <optional>
 
 #include <gtest/gtest.h>
@@ -19,14 +21,20 @@ TEST(BoundaryRaceOfThreads, ARequestThatMeetsATimeOutIsNotLost) {
     Rival rival;
     auto [client, server] = boundary::channel<int, int>(1);
     unsigned in_time = 0;
-    // A search, which ends early on a machine that is too busy.
+    // A search, which ends early on a machine that is too busy, but not before both have happened.
     const auto enough = std::chrono::steady_clock::now() + std::chrono::seconds(1);
     constexpr unsigned least = 200;
     unsigned round = 0;
-    for (; round < rounds && (round < least || std::chrono::steady_clock::now() < enough); ++round) {
+    const auto goes_on = [&] {
+        const bool both = in_time != 0 && in_time != round;
+        return !both || (round < rounds && (round < least || std::chrono::steady_clock::now() < enough));
+    };
+    std::uint32_t most = 30'000;  // Where threads share a CPU, it takes longer than that until the other one runs.
+    for (; goes_on(); ++round) {
+        most = in_time == 0 && round % least == least - 1 ? std::min(2 * most, 100'000'000U) : most;
         bool received = false;
         std::optional<boundary::Ticket<int>> ticket;
-        const std::chrono::nanoseconds limit(random.below(30'000));
+        const std::chrono::nanoseconds limit(random.below(most));
         const std::chrono::nanoseconds later(random.below(120'000));
         rival.race(
             [&, &client = client] {
@@ -37,8 +45,6 @@ TEST(BoundaryRaceOfThreads, ARequestThatMeetsATimeOutIsNotLost) {
         ASSERT_EQ(client.stats().depth, received ? 0U : 1U) << "round " << round;
         in_time += received ? 1 : 0;
     }
-    EXPECT_GT(in_time, 0U);
-    EXPECT_LT(in_time, round);
 }
 
 }  // namespace
