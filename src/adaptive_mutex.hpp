@@ -2,28 +2,93 @@
 // A mutex that spins a little before it blocks.
 #pragma once
 
-#include <pthread.h>
+#include <cstdint>
+
+#include "futex.hpp"
+#include "spargio/detail/atomic.hpp"
+#include "spargio/detail/seams.hpp"
 
 namespace spargio::detail {
 
-/// glibc's PTHREAD_MUTEX_ADAPTIVE_NP, for std::lock_guard. For sections of a few instructions that threads on several
-/// CPUs enter all the time: a std::mutex blocks at once, and its two system calls take longer than a hundred sections.
+/// For std::lock_guard, and sections of a few instructions that threads on several CPUs enter all the time. Not fair:
+/// who comes while it is free has it, and whoever was woken tries again.
+///
+/// One word: whether it is locked, whether somebody who slept was woken and has not gone on yet, and how many sleep or
+/// are about to, that one included. So an unlock makes a system call only if somebody sleeps and nobody is on the way
+/// (as in Go's sync.Mutex). "Locked, and there may be sleepers" (Drepper, "Futexes Are Tricky", 2011, mutex 3; glibc's)
+/// costs one for each section that follows a sleep.
+///
+/// Nobody sleeps for ever. Who sleeps has entered the word, or stayed in it, while it was locked and without the mark,
+/// and the kernel lets it sleep only if nothing has changed since: so the unlock comes after it, and wakes one, or
+/// finds the mark of an earlier one. Whoever was woken takes the mark away when it locks, and then unlocks, or when it
+/// sleeps again, while another one has it locked: each time an unlock is still to come. tests/models/mutex.pml is the
+/// model.
 class AdaptiveMutex {
 public:
     AdaptiveMutex() noexcept = default;
     AdaptiveMutex(const AdaptiveMutex&) = delete;
     AdaptiveMutex& operator=(const AdaptiveMutex&) = delete;
-    ~AdaptiveMutex() { pthread_mutex_destroy(&mutex_); }
 
-    void lock() noexcept { pthread_mutex_lock(&mutex_); }
-    void unlock() noexcept { pthread_mutex_unlock(&mutex_); }
+    void lock() noexcept {
+        std::uint32_t seen = 0;
+        if (!word_.compare_exchange_strong(seen, kLocked, std::memory_order_acquire, std::memory_order_relaxed)) {
+            lock_contended();
+        }
+    }
+
+    /// The next owner may destroy the mutex at once: after the step that unlocks, only the word's address is used.
+    void unlock() noexcept {
+        std::uint32_t seen = kLocked;
+        if (!word_.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed)) {
+            unlock_contended(seen);
+        }
+    }
 
 private:
-#if defined(PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP)
-    pthread_mutex_t mutex_ = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
-#else
-    pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
-#endif
+    static constexpr std::uint32_t kLocked = 1;
+    static constexpr std::uint32_t kWoken = 2;
+    static constexpr std::uint32_t kSleeper = 4;
+    static constexpr int kLooks = 100;  // Some microseconds: more than a section, less than a sleep.
+
+    // Relaxed but where a section begins or ends: all is about one word, whose changes have one order.
+
+    [[gnu::noinline]] void lock_contended() noexcept {
+        std::uint32_t mine = 0;        // What of the word is this thread's:
+        std::uint32_t not_mine = ~0U;  // once it has slept, one sleeper, and the mark that one was woken.
+        for (;;) {
+            auto seen = word_.load(std::memory_order_relaxed);
+            for (int look = 0; look < kLooks; ++look) {
+                if ((seen & kLocked) == 0 &&
+                    word_.compare_exchange_weak(seen, ((seen - mine) & not_mine) | kLocked, std::memory_order_acquire,
+                                                std::memory_order_relaxed)) {
+                    return;
+                }
+                cpu_relax();
+                seen = word_.load(std::memory_order_relaxed);
+            }
+            const auto asleep = (seen & not_mine) + kSleeper - mine;
+            if ((seen & kLocked) != 0 && word_.compare_exchange_strong(seen, asleep, std::memory_order_relaxed)) {
+                futex_wait(&word_, asleep, clock::time_point::max());
+                mine = kSleeper;
+                not_mine = ~kWoken;
+            }
+        }
+    }
+
+    [[gnu::noinline]] void unlock_contended(std::uint32_t seen) noexcept {
+        bool wakes = false;
+        std::uint32_t unlocked = 0;
+        do {
+            wakes = seen >= kSleeper && (seen & kWoken) == 0;
+            unlocked = (seen & ~kLocked) | (wakes ? kWoken : 0);
+        } while (!word_.compare_exchange_weak(seen, unlocked, std::memory_order_release, std::memory_order_relaxed));
+        if (wakes) {
+            futex_wake(&word_);
+        }
+    }
+
+    // Writers: whoever locks, sleeps and unlocks. An unlock releases what its section did, a lock acquires it.
+    atomic<std::uint32_t> word_{0};
 };
 
 }  // namespace spargio::detail

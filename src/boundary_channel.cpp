@@ -40,8 +40,17 @@ void Channel::CallList::push_back(CallHeader& call) noexcept {
     last = &call;
 }
 
+/// The first one's `before` means nothing: to clear it, with the lock, would be to wait for a line of another CPU's.
 void Channel::CallList::remove(CallHeader& call) noexcept {
-    (call.before != nullptr ? call.before->after : first) = call.after;
+    if (first == &call) {
+        first = call.after;
+        if (first == nullptr) {
+            last = nullptr;
+        }
+        __builtin_prefetch(first);  // For whoever takes it.
+        return;
+    }
+    call.before->after = call.after;
     (call.after != nullptr ? call.after->before : last) = call.before;
 }
 

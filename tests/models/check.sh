@@ -132,6 +132,8 @@ holds lane "-DHOT -DMESSAGES=2 -DRETRIES=0" delivered
 holds lane "-DTICKET -DNAPS=0 -DRETRIES=0 -DBELL_FAILURES=0" woken_up
 holds boundary ""
 holds boundary "" everybody_ends
+holds mutex ""
+holds mutex "-DSECTIONS=1" everybody_ends
 holds room ""
 holds room "-DSERVER_STAYS" everybody_ends
 holds room "-DCLIENTS_STAY" everybody_ends
@@ -196,6 +198,11 @@ for mutant in ROOM_NOT_HANDED_ON LEAVER_KEEPS_ITS_ROOM TAKEN_KEEPS_ITS_ROOM LEAV
     caught room "-DSERVER_STAYS" "${mutant}"
 done
 caught room "-DCLIENTS_STAY" SERVER_TELLS_NO_RECEIVER
+
+for mutant in SLEEPS_THOUGH_FREE WAITS_WITHOUT_COMPARING COMPARES_THE_LOCK_ONLY COMPARES_THE_SLEEPERS_ONLY \
+    STAYS_IN_THE_WORD LEAVES_THE_MARK LOOKS_BEFORE_UNLOCKING WAKES_NOBODY; do
+    caught mutex "" "${mutant}"
+done
 
 wait
 if ((runs == 0)); then
