@@ -10,6 +10,13 @@
 
 namespace spargio::detail {
 
+struct KernelFutex {
+    static void wait(const void* word, std::uint32_t value) noexcept {
+        futex_wait(word, value, clock::time_point::max());
+    }
+    static void wake(const void* word) noexcept { futex_wake(word); }
+};
+
 /// For std::lock_guard, and sections of a few instructions that threads on several CPUs enter all the time. Not fair:
 /// who comes while it is free has it, and whoever was woken tries again.
 ///
@@ -18,16 +25,16 @@ namespace spargio::detail {
 /// (as in Go's sync.Mutex). "Locked, and there may be sleepers" (Drepper, "Futexes Are Tricky", 2011, mutex 3; glibc's)
 /// costs one for each section that follows a sleep.
 ///
-/// Nobody sleeps for ever. Who sleeps has entered the word, or stayed in it, while it was locked and without the mark,
-/// and the kernel lets it sleep only if nothing has changed since: so the unlock comes after it, and wakes one, or
-/// finds the mark of an earlier one. Whoever was woken takes the mark away when it locks, and then unlocks, or when it
-/// sleeps again, while another one has it locked: each time an unlock is still to come. tests/models/mutex.pml is the
-/// model.
-class AdaptiveMutex {
+/// Nobody sleeps for ever. Who sleeps has entered the word, or stayed in it, while it was locked, and has taken the
+/// mark out; the kernel lets it sleep only if nothing has changed since. Only an unlock sets the mark: so the next one
+/// is still to come, finds none, and wakes somebody. With the mark in the word nobody begins to sleep: who is on the
+/// way may be about to sleep himself, and find the word as it was. tests/models/mutex.pml is the model.
+template <class Futex>
+class BasicAdaptiveMutex {
 public:
-    AdaptiveMutex() noexcept = default;
-    AdaptiveMutex(const AdaptiveMutex&) = delete;
-    AdaptiveMutex& operator=(const AdaptiveMutex&) = delete;
+    BasicAdaptiveMutex() noexcept = default;
+    BasicAdaptiveMutex(const BasicAdaptiveMutex&) = delete;
+    BasicAdaptiveMutex& operator=(const BasicAdaptiveMutex&) = delete;
 
     void lock() noexcept {
         std::uint32_t seen = 0;
@@ -53,8 +60,9 @@ private:
     // Relaxed but where a section begins or ends: all is about one word, whose changes have one order.
 
     [[gnu::noinline]] void lock_contended() noexcept {
-        std::uint32_t mine = 0;        // What of the word is this thread's:
-        std::uint32_t not_mine = ~0U;  // once it has slept, one sleeper, and the mark that one was woken.
+        // What locking takes out of the word: once this thread has slept, one sleeper, and the mark that one was woken.
+        std::uint32_t mine = 0;
+        std::uint32_t not_mine = ~0U;
         for (;;) {
             auto seen = word_.load(std::memory_order_relaxed);
             for (int look = 0; look < kLooks; ++look) {
@@ -66,9 +74,9 @@ private:
                 cpu_relax();
                 seen = word_.load(std::memory_order_relaxed);
             }
-            const auto asleep = (seen & not_mine) + kSleeper - mine;
+            const auto asleep = (seen & ~kWoken) + kSleeper - mine;
             if ((seen & kLocked) != 0 && word_.compare_exchange_strong(seen, asleep, std::memory_order_relaxed)) {
-                futex_wait(&word_, asleep, clock::time_point::max());
+                Futex::wait(&word_, asleep);
                 mine = kSleeper;
                 not_mine = ~kWoken;
             }
@@ -83,12 +91,14 @@ private:
             unlocked = (seen & ~kLocked) | (wakes ? kWoken : 0);
         } while (!word_.compare_exchange_weak(seen, unlocked, std::memory_order_release, std::memory_order_relaxed));
         if (wakes) {
-            futex_wake(&word_);
+            Futex::wake(&word_);
         }
     }
 
     // Writers: whoever locks, sleeps and unlocks. An unlock releases what its section did, a lock acquires it.
     atomic<std::uint32_t> word_{0};
 };
+
+using AdaptiveMutex = BasicAdaptiveMutex<KernelFutex>;
 
 }  // namespace spargio::detail

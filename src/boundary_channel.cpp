@@ -47,7 +47,7 @@ void Channel::CallList::remove(CallHeader& call) noexcept {
         if (first == nullptr) {
             last = nullptr;
         }
-        __builtin_prefetch(first);  // For whoever takes it.
+        __builtin_prefetch(first, 1);  // For whoever takes it.
         return;
     }
     call.before->after = call.after;

@@ -133,7 +133,8 @@ holds lane "-DTICKET -DNAPS=0 -DRETRIES=0 -DBELL_FAILURES=0" woken_up
 holds boundary ""
 holds boundary "" everybody_ends
 holds mutex ""
-holds mutex "-DSECTIONS=1" everybody_ends
+holds mutex "-DNAPS=1"
+holds mutex "" everybody_ends
 holds room ""
 holds room "-DSERVER_STAYS" everybody_ends
 holds room "-DCLIENTS_STAY" everybody_ends
@@ -200,7 +201,7 @@ done
 caught room "-DCLIENTS_STAY" SERVER_TELLS_NO_RECEIVER
 
 for mutant in SLEEPS_THOUGH_FREE WAITS_WITHOUT_COMPARING COMPARES_THE_LOCK_ONLY COMPARES_THE_SLEEPERS_ONLY \
-    STAYS_IN_THE_WORD LEAVES_THE_MARK LOOKS_BEFORE_UNLOCKING WAKES_NOBODY; do
+    ENTERS_WITH_THE_MARK STAYS_IN_THE_WORD LEAVES_THE_MARK LOOKS_BEFORE_UNLOCKING WAKES_NOBODY; do
     caught mutex "" "${mutant}"
 done
 

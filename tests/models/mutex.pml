@@ -3,7 +3,8 @@
 // sleep or are about to, that one included.
 //
 // Each thread locks and unlocks SECTIONS times. A look that finds the mutex free takes it; at any look that does not, a
-// thread may give up spinning. The kernel wakes any one of those who sleep; NAPS sleeps of each thread end for no reason.
+// thread may give up spinning. The kernel wakes any one of those who sleep; NAPS sleeps of each thread end for no reason:
+// none, too, since a nap that may still end saves whoever would sleep for ever.
 //
 // Mutants, each of which has to be caught (-D...): see check.sh.
 
@@ -12,7 +13,7 @@
 #define SECTIONS 2
 #endif
 #ifndef NAPS
-#define NAPS 1
+#define NAPS 0
 #endif
 
 bool locked;
@@ -75,7 +76,11 @@ again:
     if
     :: d_step {
             MAY_SLEEP ->
+#ifdef ENTERS_WITH_THE_MARK
             TAKE_THE_MARK;
+#else
+            woken = false;
+#endif
             sleepers = sleepers + 1 - mine;
             mine = true;
             seen = sleepers;
@@ -91,7 +96,9 @@ again:
     fi;
     if
     :: !asleep[me]
+#if NAPS
     :: d_step { asleep[me] && naps < NAPS -> asleep[me] = false; naps++ }
+#endif
     fi;
     d_step { seen = 0; was_locked = false; was_woken = false }
     goto again;

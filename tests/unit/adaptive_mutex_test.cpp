@@ -2,6 +2,7 @@
 #include "adaptive_mutex.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -75,23 +76,32 @@ TEST_F(AdaptiveMutexTest, ThoseWhoSleepAreWokenOneAfterTheOther) {
     EXPECT_EQ(entered, kThreads);
 }
 
-/// Sections that are long enough for the others to sleep, and ends of sleeps that meet unlocks.
+/// Who wants to sleep comes late to the kernel now and then, as one that has lost its CPU.
+struct LateFutex : KernelFutex {
+    static void wait(const void* word, std::uint32_t value) noexcept {
+        thread_local test::Random random(test::stress_seed() + static_cast<std::uint64_t>(gettid()));
+        if (random.one_in(8)) {
+            test::pause_for(std::chrono::microseconds(200));
+        }
+        KernelFutex::wait(word, value);
+    }
+};
+
+/// Sections that are long enough for the others to sleep, and words that are again as a late sleeper has left them.
 TEST_F(AdaptiveMutexTest, NobodySleepsForEver) {
-    const unsigned rounds = scaled(3'000, 500);
-    constexpr unsigned kThreads = 4;
-    AdaptiveMutex mutex;
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(scaled(2'000, 1'000));
+    BasicAdaptiveMutex<LateFutex> mutex;
     std::atomic<unsigned> inside{0};
     std::vector<std::thread> threads;
-    for (unsigned i = 0; i < kThreads; ++i) {
+    for (unsigned i = 0; i < 4; ++i) {
         threads.emplace_back([&, random = test::Random(test::stress_seed() + i)]() mutable {
-            for (unsigned round = 0; round < rounds; ++round) {
-                {
-                    const std::lock_guard lock(mutex);
-                    EXPECT_EQ(inside.fetch_add(1), 0U);
+            while (std::chrono::steady_clock::now() < end) {
+                const std::lock_guard lock(mutex);
+                EXPECT_EQ(inside.fetch_add(1), 0U);
+                if (random.one_in(16)) {
                     test::pause_for(std::chrono::nanoseconds(random.below(20'000)));
-                    inside.fetch_sub(1);
                 }
-                test::spin_for(std::chrono::nanoseconds(random.below(5'000)));
+                inside.fetch_sub(1);
             }
         });
     }

@@ -75,7 +75,7 @@ struct CallHeader {
     atomic<std::uint32_t> owners{2};
     CallEnd end = CallEnd::Closed;  // The server's side, before Done.
     bool queued = false;            // This and the links: the channel's, under its lock.
-    CallHeader* before = nullptr;
+    CallHeader* before = nullptr;   // Stale in the first one of a list.
     CallHeader* after = nullptr;
     Channel* const channel;  // Valid while the call is queued, and as long as its Request lives.
     const clock::time_point deadline;
