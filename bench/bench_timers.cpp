@@ -21,6 +21,9 @@ void add_workloads() {
     namespace on_asio = bench::asio_timers;
     namespace on_spargio = bench::spargio_timers;
 
+    add("sleep_create/spargio", on_spargio::sleep_create);
+    add("sleep_create/asio", on_asio::sleep_create);
+
     add("sleep_fire/spargio", on_spargio::sleep_fire);
     add("sleep_fire/asio", on_asio::sleep_fire);
 

@@ -68,16 +68,27 @@ inline Timed all_fire(asio::io_context& loop) {
     });
 }
 
-inline Timed all_cancelled(asio::io_context& loop) {
+inline CancelledSleeps all_cancelled(asio::io_context& loop) {
     const auto executor = loop.get_executor();
-    return run_sleepers(loop, [&](Sleepers& sleepers) {
+    double begun = 0;
+    const Timed whole = run_sleepers(loop, [&](Sleepers& sleepers) {
+        const CpuStopwatch stopwatch;
         Timers timers;
         timers.reserve(sleeps);
         spawn_all_for_long(executor, timers, sleepers);
+        begun = stopwatch.seconds();
         for (Timer* timer : timers) {
             timer->cancel();
         }
     });
+    return {begun, whole.seconds, whole.result};
+}
+
+inline void sleep_create(benchmark::State& state) {
+    const PinnedScope pinned(nth_cpu(0));
+    asio::io_context loop(1);
+    auto batch = [&] { return all_cancelled(loop).beginning(); };
+    run_warm_batches(state, batch, batch);
 }
 
 inline void sleep_fire(benchmark::State& state) {
@@ -90,7 +101,7 @@ inline void sleep_fire(benchmark::State& state) {
 inline void sleep_cancel(benchmark::State& state) {
     const PinnedScope pinned(nth_cpu(0));
     asio::io_context loop(1);
-    auto batch = [&] { return all_cancelled(loop); };
+    auto batch = [&] { return all_cancelled(loop).whole(); };
     run_warm_batches(state, batch, batch);
 }
 

@@ -63,7 +63,7 @@ inline Task<> wait_for_all_asleep(const Sleepers& sleepers) {
     }
 }
 
-inline Task<Timed> all_cancelled() {
+inline Task<CancelledSleeps> all_cancelled() {
     auto* shard = ShardCtx::current();
     Sleepers sleepers;
     std::vector<JoinHandle<void>> handles;
@@ -73,6 +73,7 @@ inline Task<Timed> all_cancelled() {
         handles.push_back(shard->spawn_local(sleep_until_stopped(i, sleepers)));
     }
     co_await wait_for_all_asleep(sleepers);
+    const double begun = stopwatch.seconds();
     for (auto& handle : handles) {
         handle.request_stop();
         handle.detach();
@@ -80,8 +81,14 @@ inline Task<Timed> all_cancelled() {
     while (!sleepers.all_ended()) {
         co_await spargio::yield();
     }
-    const Timed timed{stopwatch.seconds(), sleepers.sum()};
-    co_return timed;
+    const CancelledSleeps cancelled{begun, stopwatch.seconds(), sleepers.sum()};
+    co_return cancelled;
+}
+
+inline void sleep_create(benchmark::State& state) {
+    auto runtime = make_runtime();
+    auto batch = [&] { return runtime.block_on(all_cancelled()).beginning(); };
+    run_warm_batches(state, batch, batch);
 }
 
 inline void sleep_fire(benchmark::State& state) {
@@ -92,7 +99,7 @@ inline void sleep_fire(benchmark::State& state) {
 
 inline void sleep_cancel(benchmark::State& state) {
     auto runtime = make_runtime();
-    auto batch = [&] { return runtime.block_on(all_cancelled()); };
+    auto batch = [&] { return runtime.block_on(all_cancelled()).whole(); };
     run_warm_batches(state, batch, batch);
 }
 

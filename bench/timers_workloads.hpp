@@ -72,6 +72,16 @@ private:
     double start_ = process_cpu_seconds();
 };
 
+/// A batch of sleeps that were begun, and cancelled when all were asleep.
+struct CancelledSleeps {
+    double seconds_to_begin;
+    double seconds;
+    std::uint64_t sum;
+
+    [[nodiscard]] Timed beginning() const { return {seconds_to_begin, sum}; }
+    [[nodiscard]] Timed whole() const { return {seconds, sum}; }
+};
+
 /// Runs a batch that is not timed before those that are, with memory that malloc() keeps. Else most of a sleep's time
 /// is that of its share in a page from the kernel, which in a virtual machine may cost microseconds.
 template <class WarmUp, class OneBatch>

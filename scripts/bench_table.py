@@ -44,7 +44,8 @@ TARGETS = {
         ("of asio_random_access_file", 0.55),
         ("of asio_32_files", 0.85),
     ],
-    "sleep_fire": [("of Asio", 0.40), ("ns", 600)],
+    "sleep_create": [("of Asio", 0.40), ("ns", 150)],
+    "sleep_fire": [("of Asio", 0.40), ("ns", 750)],  # To begin one, and 600 for its end.
     "sleep_cancel": [("of Asio", 0.40), ("ns", 200)],
     "pending_sleep_bytes": [("bytes", 250)],
     "call_idle": [("of asio_post_future", 0.85)],

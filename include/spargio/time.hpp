@@ -17,7 +17,7 @@ namespace detail {
 
 class SleepAwaiter {
 public:
-    explicit SleepAwaiter(clock::time_point due) noexcept : wait_(due) {}
+    explicit SleepAwaiter(clock::time_point due, bool ahead = false) noexcept : wait_(due, ahead) {}
     SleepAwaiter(const SleepAwaiter&) = delete;
     SleepAwaiter& operator=(const SleepAwaiter&) = delete;
 
@@ -64,7 +64,7 @@ template <class Rep, class Period>
     const auto span = detail::clamp_duration(duration);
     const auto now = detail::timer_now();
     const auto room = detail::clock::time_point::max() - now;
-    return detail::SleepAwaiter(span < room ? now + span : detail::clock::time_point::max());
+    return detail::SleepAwaiter(span < room ? now + span : detail::clock::time_point::max(), span.count() > 0);
 }
 
 }  // namespace spargio

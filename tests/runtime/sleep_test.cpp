@@ -90,6 +90,28 @@ TEST_P(Sleep, InThePastIsReadyWithoutSuspending) {
     EXPECT_EQ(one.handle().stats_snapshot().timers_fired, 0U);
 }
 
+// Whether others sleep there decides who finds out.
+TEST_P(Sleep, AwaitedWhenItIsOverEndsAtOnce) {
+    VirtualClock clock;
+    auto one = runtime(1);
+    const auto handle = one.handle();
+    for (const bool others_sleep : {false, true}) {
+        auto other =
+            others_sleep ? handle.spawn_pinned(0, sleep_and_tell(1h)) : handle.spawn_pinned(0, sleep_and_tell(0s));
+        finish_step(handle, 0);
+        handle
+            .spawn_pinned(0,
+                          [&]() -> Task<> {
+                              auto nap = sleep_for(1ms);
+                              clock.set(clock.now() + 1ms);
+                              EXPECT_TRUE((co_await nap).has_value());
+                          })
+            .get();
+        other.request_stop();
+        EXPECT_EQ(other.get(), others_sleep ? std::make_error_code(std::errc::operation_canceled) : std::error_code());
+    }
+}
+
 TEST_P(Sleep, TheLongestDurationsDoNotOverflow) {
     VirtualClock clock;
     auto one = runtime(1);

@@ -43,6 +43,13 @@ static_assert(clamp_duration(std::chrono::years::max()) == most);
 static_assert(clamp_duration(duration<std::uint64_t>(~std::uint64_t{0})) == most);
 static_assert(clamp_duration(duration<std::uint64_t, std::nano>(~std::uint64_t{0})) == most);
 
+static_assert(clamp_duration(std::chrono::microseconds(most.count() / 1000)) ==
+              nanoseconds(most.count() / 1000 * 1000));
+static_assert(clamp_duration(std::chrono::microseconds(most.count() / 1000 + 1)) == most);
+static_assert(clamp_duration(duration<std::int64_t, std::ratio<std::numeric_limits<std::int64_t>::max()>>(1)) == most);
+static_assert(clamp_duration(duration<std::uint8_t, std::milli>(255)) == std::chrono::milliseconds(255));
+static_assert(clamp_duration(duration<char, std::milli>('\x7f')) == std::chrono::milliseconds(127));
+
 static_assert(clamp_duration(duration<double>(nan)) == none);
 static_assert(clamp_duration(duration<double>(infinity)) == most);
 static_assert(clamp_duration(duration<double>(-infinity)) == none);

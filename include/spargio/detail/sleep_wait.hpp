@@ -12,11 +12,13 @@ namespace spargio::detail {
 
 /// On the timer queue of the shard that the task went to sleep on. Lives in the awaiter.
 struct SleepWait : ShardWait, TimerNode {
-    explicit SleepWait(clock::time_point due_at) noexcept;
+    /// `was_ahead`: it was made just now, and is longer than nothing.
+    explicit SleepWait(clock::time_point due_at, bool was_ahead) noexcept;
 
     enum class End : std::uint8_t { Due, Stopped };
 
-    End end = End::Due;  // In the last bytes of TimerNode.
+    End end = End::Due;  // In the last bytes of TimerNode, as what follows.
+    const bool ahead;
 };
 
 /// False: do not suspend; `end` says why, or there was nothing to wait for.

@@ -60,6 +60,7 @@ public:
     /// if pop_due() has not done yet, one that has passed. clock::time_point::max() when empty.
     [[nodiscard]] clock::time_point next_due() const noexcept { return next_due_; }
 
+    /// `now` is not looked at unless it is empty.
     void insert(TimerNode* node, clock::time_point now) noexcept {
         if (size_++ == 0) {
             time_ = key_of(now);
