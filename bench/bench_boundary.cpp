@@ -18,10 +18,12 @@ void add_workloads() {
     using on_asio::ChannelToCoroutine;
     using on_asio::PostedHandlers;
 
-    add("call_idle/spargio", on_spargio::call_idle);
-    add("call_idle/asio_post_future", on_asio::call_idle<PostedHandlers>);
-    add("call_idle/asio_channel", on_asio::call_idle<ChannelToCoroutine>);
-    add("call_idle/raw_futex", raw::call_idle);
+    // Two seconds: the pauses do not count, so that Google Benchmark would go on for half a minute.
+    constexpr auto apart = static_cast<benchmark::IterationCount>(20 * bench::idle_calls);
+    add("call_idle/spargio", on_spargio::call_idle)->Iterations(apart);
+    add("call_idle/asio_post_future", on_asio::call_idle<PostedHandlers>)->Iterations(apart);
+    add("call_idle/asio_channel", on_asio::call_idle<ChannelToCoroutine>)->Iterations(apart);
+    add("call_idle/raw_futex", raw::call_idle)->Iterations(apart);
 
     add("call_back_to_back/spargio", on_spargio::call_back_to_back);
     add("call_back_to_back/asio_post_future", on_asio::call_back_to_back<PostedHandlers>);

@@ -23,8 +23,8 @@ benchmark::internal::Benchmark* add_benchmark(const std::string& name, Body body
 }
 
 /// `name` is workload/runtime[_variant].
-inline void add(const std::string& name, void (*workload)(benchmark::State&)) {
-    add_benchmark(name, [workload](benchmark::State& state) { workload(state); })->UseManualTime();
+inline benchmark::internal::Benchmark* add(const std::string& name, void (*workload)(benchmark::State&)) {
+    return add_benchmark(name, [workload](benchmark::State& state) { workload(state); })->UseManualTime();
 }
 
 /// The workload on both backends of spargio; `name` is that of the workload, `variant` goes behind the runtime's.
