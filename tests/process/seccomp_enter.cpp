@@ -26,6 +26,7 @@ TEST_F(SeccompEnter, AutoTakesTheQueueAndSaysWhy) {
     EXPECT_NE(capabilities.fallback_reason.find("seccomp"), std::string::npos) << capabilities.to_string();
     EXPECT_EQ(do_some_of_everything(runtime), everything);
     EXPECT_TRUE(descriptors_fall_to(descriptors)) << open_descriptors() << " instead of " << descriptors;
+    EXPECT_GE(open_descriptors(), descriptors) << "closed what was not its own";
 }
 
 TEST_F(SeccompEnter, IoUringFailsAndSaysWhatToDo) {

@@ -132,7 +132,7 @@ TEST_F(NativeLaneStopSubmit, AShutdownClosesWhatIsBeingOpened) {
         caller.join();
         watchdog_.progress("shutdown " + std::to_string(round));
     }
-    EXPECT_TRUE(descriptors_fall_to(descriptors)) << open_descriptors() << " instead of " << descriptors;
+    EXPECT_EQ(open_descriptors(), descriptors);
 }
 
 /// The operation has ended, and the shard that is to go on with the task does not come to it any more.
@@ -173,7 +173,7 @@ TEST_F(NativeLaneStopSubmit, AShutdownClosesWhatNoTaskHasTaken) {
         last_step.get();
         runtime.shutdown();
         EXPECT_TRUE(opening.done());
-        EXPECT_TRUE(descriptors_fall_to(descriptors)) << open_descriptors() << " instead of " << descriptors;
+        EXPECT_EQ(open_descriptors(), descriptors);
     }
 }
 

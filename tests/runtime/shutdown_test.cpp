@@ -33,7 +33,7 @@ protected:
     /// A shutdown that was started inside the runtime has ended: no thread, no descriptor.
     void expect_gone() const {
         EXPECT_TRUE(threads_fall_to(threads_of_a_test));
-        EXPECT_TRUE(descriptors_fall_to(descriptors_)) << open_descriptors() << " instead of " << descriptors_;
+        EXPECT_EQ(open_descriptors(), descriptors_);
     }
 
     /// Runs `f` a number of times, each of which has to end within five seconds.

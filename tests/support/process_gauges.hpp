@@ -49,8 +49,8 @@ template <class Count>
     return true;
 }
 
-/// Not exactly so many: beside a runtime that has just begun, `most` may be too high (where UBSan sees a type for the
-/// first time it has a pipe open for a moment), and so may what is left.
+/// Where both counts are exact, EXPECT_EQ tells more. Beside a runtime that has just begun, `most` may be too high
+/// (where UBSan sees a type for the first time it has a pipe open for a moment), and so may what is left.
 [[nodiscard]] inline bool descriptors_fall_to(std::size_t most) {
     return falls_to(open_descriptors, most);
 }
