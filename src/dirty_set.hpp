@@ -36,7 +36,7 @@ public:
         return others == 0;
     }
 
-    /// The shard's look before it sleeps.
+    /// The shard's look, above all before it sleeps.
     [[nodiscard]] bool any() const noexcept {
         for (std::size_t i = 0; i < count_; ++i) {
             if (lines_[i / 8].words[i % 8].load(std::memory_order_seq_cst) != 0) {

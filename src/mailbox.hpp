@@ -50,8 +50,10 @@ public:
 
     /// Notices what was marked since the last such look. Free of cost when nothing was. Nothing any more once closed.
     void look() noexcept;
-    /// The look of a turn: the same, or only at the lane that had something new last.
+    /// The look of a turn: the same, or only at the lane that had something new last. While nothing is worth_a_look()
+    /// it would find nothing.
     void look_in_turn() noexcept;
+    [[nodiscard]] bool worth_a_look() const noexcept { return hot_ != nullptr || dirty_.any(); }
     /// Part of the look before a sleep.
     [[nodiscard]] bool anything_new() const noexcept {
         return (hot_ != nullptr && hot_->ring.arrived()) || dirty_.any();

@@ -149,7 +149,8 @@ std::optional<BuildFailure> Uring::create(const RuntimeOptions& options, const U
     if (mask.cqe_skip) {
         uring->ring_.features &= ~IORING_FEAT_CQE_SKIP;
     }
-    report.registered_ring_fd = !mask.registered_ring_fd && io_uring_register_ring_fd(&uring->ring_) == 1;
+    uring->registered_ = !mask.registered_ring_fd && io_uring_register_ring_fd(&uring->ring_) == 1;
+    report.registered_ring_fd = uring->registered_;
     std::uint32_t result = 0;
     if (const int failed = uring->prove(result)) {
         return setup_failure(result != 0 ? "a NOP on the new ring" : "io_uring_enter", -failed, options);
@@ -194,7 +195,7 @@ void Uring::close() noexcept {
 void Uring::leave_thread() noexcept {
     // The registration is the thread's, not the ring's: left to a close() on another thread, it could hit that
     // thread's own.
-    if (ring_.enter_ring_fd != ring_.ring_fd) {
+    if (std::exchange(registered_, false)) {
         io_uring_unregister_ring_fd(&ring_);
     }
 }

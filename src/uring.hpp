@@ -133,6 +133,7 @@ private:
     bool open_ = false;
     bool mapped_ = false;
     bool sqpoll_ = false;
+    bool registered_ = false;  // The descriptor, with the owning thread.
 };
 
 /// One IORING_REGISTER_SEND_MSG_RING: a bell from a thread without a ring. 0 or -errno.

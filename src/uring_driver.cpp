@@ -67,11 +67,13 @@ bool UringDriver::has_completions() const noexcept {
 void UringDriver::poll() noexcept {
     polling_ = true;
     submit();
-    if (!std::exchange(overflow_seen_, uring_->overflowed()) && overflow_seen_) {
-        shard_.counters.cq_overflows.add();
-    }
     if (uring_->must_enter()) {
+        if (!std::exchange(overflow_seen_, uring_->overflowed()) && overflow_seen_) {
+            shard_.counters.cq_overflows.add();
+        }
         static_cast<void>(uring_->get_events());
+    } else {
+        overflow_seen_ = false;
     }
     reap();
     if (operations_.waiting() || uring_->must_submit()) {  // The next part of a transfer, a repeated cancellation.

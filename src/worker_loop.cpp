@@ -60,8 +60,12 @@ void Shard::take_arrivals() noexcept {
     if (!inbox.empty()) {
         take_inbox();
     }
-    mailbox.look_in_turn();
-    serve_waiters();
+    if (mailbox.worth_a_look()) {
+        mailbox.look_in_turn();
+    }
+    if (mailbox.deliverable()) {
+        serve_waiters();
+    }
 }
 
 void Shard::serve_waiters() noexcept {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Which of several tasks gets a message: those that wait, and those that ask. (spec: M8)
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -9,6 +12,7 @@
 #include "support/message_tasks.hpp"
 #include "support/stalled_shard.hpp"
 #include "support/stress.hpp"
+#include "support/virtual_clock.hpp"
 
 namespace spargio::test {
 namespace {
@@ -65,6 +69,28 @@ TEST_P(MessageWaiters, WhatIsLeftByASmallRoomIsForTheNext) {
     EXPECT_EQ(first.get(), (std::vector<std::uint32_t>{0, 1}));
     EXPECT_EQ(second.get(), (std::vector<std::uint32_t>{2}));
     EXPECT_EQ(third.get(), (std::vector<std::uint32_t>{3, 4}));
+}
+
+// A deadline looks for what has come for its task, and serves whoever waits.
+TEST_P(MessageWaiters, ADeadlineWithoutAMessageServesNobody) {
+    VirtualClock clock;
+    auto one = runtime(1);
+    const auto wait = []() -> Task<std::size_t> {
+        std::vector<spargio::Event> events(2);
+        co_return co_await ShardCtx::current()->next_events(events);
+    };
+    auto bystander = one.handle().spawn_pinned(0, wait());
+    finish_step(one.handle(), 0);
+    auto timed = one.handle().spawn_pinned(0, timeout(std::chrono::milliseconds(5), wait()));
+    auto stealable = one.handle().spawn_stealable(wait());
+    finish_step(one.handle(), 0);
+    clock.advance(one.handle(), std::chrono::milliseconds(5));
+    EXPECT_EQ(timed.get().error(), std::errc::timed_out);
+    EXPECT_FALSE(bystander.done());
+    EXPECT_FALSE(stealable.done());
+    send_in_one_step(one.handle(), 0, 3);
+    EXPECT_EQ(bystander.get(), 2U);
+    EXPECT_EQ(stealable.get(), 1U);
 }
 
 TEST_P(MessageWaiters, TheOneThatHasWaitedLongestGetsTheMessage) {
