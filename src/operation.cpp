@@ -57,9 +57,7 @@ bool is_misdirected(const Operation& operation, WorkItem* message, Shard& here) 
         return false;
     }
     here.counters.native_affinity_violations.add();
-    if (there.inbox.push(message) == Push::WasEmpty) {
-        wake_shard(there, &here);
-    }
+    bring_message(there, message);
     return true;
 }
 
@@ -112,9 +110,7 @@ bool operation_suspend(Operation& operation, TaskHeader* root) noexcept {
     }
     if (here.core == there.core) {
         // Taken even while the runtime closes: the shard ends it then.
-        if (there.inbox.push(static_cast<OperationStart*>(&operation)) == Push::WasEmpty) {
-            wake_shard(there, &here);
-        }
+        bring_message(there, static_cast<OperationStart*>(&operation));
         return suspended();
     }
     const CoreRef keep(there.core);
@@ -138,9 +134,13 @@ bool operation_suspend(Operation& operation, TaskHeader* root) noexcept {
 void cancel_operation(Wait* base, TaskHeader* root) noexcept {
     auto& operation = *static_cast<Operation*>(base);
     Shard& there = shard_of(operation);
-    const CoreRef keep(there.core);  // Once the message is there, the waiting task and its runtime may end.
     auto* message = static_cast<OperationStop*>(&operation);
-    const Push pushed = is_own(operation, there) ? there.inbox.push(message) : there.inbox.push_unless_closed(message);
+    if (is_own(operation, there)) {
+        bring_message(there, message);
+        return;
+    }
+    const CoreRef keep(there.core);  // Once the message is there, the waiting task and its runtime may end.
+    const Push pushed = there.inbox.push_unless_closed(message);
     if (pushed == Push::WasEmpty) {
         wake_shard(there, shard_in(*keep));
     } else if (pushed == Push::Refused && root->stop.finish_cancel()) {

@@ -144,9 +144,8 @@ SPARGIO_NOINLINE void set_current_shard(Shard* shard) noexcept {
     this_shard = shard;
 }
 
-Shard* shard_in(const RuntimeCore& core) noexcept {
-    Shard* here = current_shard();
-    return here != nullptr && here->core == &core ? here : nullptr;
+SPARGIO_NOINLINE Shard* shard_in(const RuntimeCore& core) noexcept {
+    return this_shard != nullptr && this_shard->core == &core ? this_shard : nullptr;
 }
 
 bool refuse_task(TaskHeader* task, RuntimeError reason) noexcept {
@@ -209,6 +208,18 @@ void submit_blocking(RuntimeCore& core, TaskHeader* task) noexcept {
     task->kind = TaskKind::Blocking;
     if (const auto refusal = core.blocking.submit(task)) {
         refuse_task(task, static_cast<RuntimeError>(refusal.value()));
+    }
+}
+
+void bring_message(Shard& target, WorkItem* message) noexcept {
+    Shard* here = shard_in(target.runtime());
+    if (here == &target) {
+        target.take_own(message);
+        return;
+    }
+    const CoreRef keep(here == nullptr ? target.core : nullptr);  // A shard's thread holds one.
+    if (target.inbox.push(message) == Push::WasEmpty) {
+        wake_shard(target, here);
     }
 }
 

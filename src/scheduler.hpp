@@ -37,6 +37,10 @@ void list_before_suspending(TaskHeader* root) noexcept;
 /// armed (arm_forks_above()). A pinned one now, since only this shard may touch the list of its pinned tasks.
 void suspend_for_children(TaskHeader* root) noexcept;
 
+/// Brings a message to a shard, and wakes it. Taken even while the runtime closes: the caller sees to it that a
+/// shutdown waits for it. Any thread; once it is there, the message, and the runtime, may be gone.
+void bring_message(Shard& target, WorkItem* message) noexcept;
+
 /// Wakes a shard if it sleeps; whether it did. `here` is the calling shard of the same runtime, or null.
 bool wake_shard(Shard& target, Shard* here) noexcept;
 

@@ -138,8 +138,13 @@ public:
         inbox.take_all(ready);
         inbox_time_ = clock::time_point::min();
     }
-    /// A time (timer_now()) after all that has been taken from the inbox had come. The clock is read once for each
-    /// taking at most.
+    /// A message that this thread has for its own shard: as if it had been in the inbox.
+    void take_own(WorkItem* message) noexcept {
+        ready.push_back(message);
+        inbox_time_ = clock::time_point::min();
+    }
+    /// A time (timer_now()) after all that has been taken from the inbox, and take_own() has brought, had come. The
+    /// clock is read once for each of them at most.
     [[nodiscard]] clock::time_point inbox_time() noexcept;
 
     void count_begin(const TaskHeader* task) noexcept {
@@ -221,7 +226,7 @@ private:
     unsigned turn_ = 0;       // The item of the turn that runs: from 0 to before items_per_turn.
     unsigned chain_end_ = 0;  // The item that is not taken out of the deque without a look at the other queues.
     bool alone_ = false;      // See takes_next_if_alone().
-    clock::time_point inbox_time_ = clock::time_point::min();  // min(): the clock was not read since the last taking.
+    clock::time_point inbox_time_ = clock::time_point::min();  // min(): the clock was not read since then.
     clock::time_point oldest_since_{};  // Since when the deque's oldest may have waited; nothing if it was empty.
     clock::time_point turn_looked_at_{};
     bool long_steps_ = false;          // Between the last two such looks.

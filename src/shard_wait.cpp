@@ -13,10 +13,7 @@ namespace {
 void cancel_wait(Wait* base, TaskHeader* root) noexcept {
     auto* wait = static_cast<ShardWait*>(base);
     auto& shard = static_cast<Shard&>(*root->owner.executor);
-    const CoreRef keep(shard.core);  // Once the message is there, the waiting task and its runtime may end.
-    if (shard.inbox.push(wait) == Push::WasEmpty) {
-        wake_shard(shard, shard_in(*keep));
-    }
+    bring_message(shard, wait);
 }
 
 }  // namespace
