@@ -63,7 +63,9 @@ inline void prepare_read(RawRing& ring, int fd, Block& block, std::uint64_t i, s
     sqe->user_data = user_data;
 }
 
-inline void disk_read_rtt_4k_liburing(benchmark::State& state) {
+/// `enter(ring)` submits.
+template <class Enter>
+void disk_read_rtt_4k_liburing(benchmark::State& state, Enter enter) {
     const PinnedScope pinned(client_cpu());
     const int fd = test_file().fd();
     RawRing ring(depth);
@@ -74,15 +76,25 @@ inline void disk_read_rtt_4k_liburing(benchmark::State& state) {
             for (std::uint64_t i = 0; i < count; ++i) {
                 prepare_read(ring, fd, blocks[0], i, i);
                 io_uring_cqe* cqe = nullptr;
-                do {
+                enter(ring);
+                while (io_uring_peek_cqe(ring.get(), &cqe) != 0) {
                     ring.submit_and_wait();
-                } while (io_uring_peek_cqe(ring.get(), &cqe) != 0);
+                }
                 sum += blocks[0].value_of(cqe->user_data, count_of(*cqe));
                 io_uring_cqe_seen(ring.get(), cqe);
             }
             return sum;
         });
     });
+}
+
+inline void disk_read_rtt_4k_submit_and_wait(benchmark::State& state) {
+    disk_read_rtt_4k_liburing(state, [](RawRing& ring) { ring.submit_and_wait(); });
+}
+
+/// Waits only if the page cache did not have it.
+inline void disk_read_rtt_4k_submit(benchmark::State& state) {
+    disk_read_rtt_4k_liburing(state, [](RawRing& ring) { ring.submit(); });
 }
 
 /// The reads in flight; a completion's user_data is the number of its block.

@@ -33,6 +33,9 @@ public:
         }
     }
 
+    /// Submits all that is prepared. What the kernel had at once has completed then.
+    void submit() { require(io_uring_submit(&ring_)); }
+
     static void require(int result) {
         if (result < 0) {
             throw std::system_error(-result, std::system_category(), "raw io_uring");
