@@ -82,7 +82,7 @@ bool transfer_again(Operation& operation, int result) noexcept {
     auto& transfer = static_cast<Transfer&>(operation);
     if (transfer.polling) {
         transfer.polling = false;
-        return result >= 0 || result == -EINTR;
+        return result >= 0 || result == -EINTR || result == -EAGAIN;
     }
     if (result == -EINTR) {
         return true;

@@ -54,9 +54,10 @@ public:
     /// Awaitable -> Result<std::vector<std::byte>>: as long as what was read; empty at the end of the file. Allocates
     /// `length` bytes (std::errc::not_enough_memory) and fills them with zeros, on the calling thread; a vector that
     /// comes back nearly empty gives them up again. So `length` may be "all there is", SIZE_MAX: above 2 MiB the kernel
-    /// is asked for the size of the file (one short system call), and what is beyond its end, and beyond 2 MiB, is not
-    /// allocated. A pipe, a socket or a character device gives 2 MiB at a time at most, and so does a file that has
-    /// just grown on its server. The form below has no such limit.
+    /// is asked for the size of the file (a short system call, or two at `current_position`), and what is beyond its
+    /// end, and beyond 2 MiB, is not allocated. A pipe, a socket or a character device gives 2 MiB at a time at most,
+    /// and so does a file that has just grown on its server. A block device does not tell its size: what is asked for
+    /// is allocated, 2 GiB at most. The form below has no such limits.
     [[nodiscard("co_await it")]] detail::ReadBytesAwaiter read_at(int fd, std::uint64_t offset,
                                                                   std::size_t length) const {
         return detail::ReadBytesAwaiter(core_, executor(), fd, offset, length);

@@ -14,10 +14,12 @@
 
 #include <gtest/gtest.h>
 #include <liburing.h>
+#include <unistd.h>
 
 #include "support/event.hpp"
 #include "support/files.hpp"
 #include "support/lane_operations.hpp"
+#include "support/lane_tasks.hpp"
 #include "support/stress.hpp"
 #include "support/uring_test.hpp"
 
@@ -83,6 +85,51 @@ TEST_F(NativeLaneErrors, EachOfEachOperation) {
     for (const LaneOperation& operation : lane_operations()) {
         for (const ShardId shard : {ShardId{0}, ShardId{1}}) {
             handle.spawn_pinned(shard, answer_each(operation)).get();
+        }
+    }
+    EXPECT_EQ(content_of(file_), "same");
+}
+
+/// Answers a transfer with EAGAIN, and the wait that follows it with an error.
+class AnswerToPoll final : public detail::UringFaults {
+public:
+    void give(int error) noexcept {
+        error_ = error;
+        again_ = true;
+    }
+    int on_result(unsigned opcode, int result) noexcept override {
+        if (opcode != IORING_OP_POLL_ADD) {
+            return again_.exchange(false) ? -EAGAIN : result;
+        }
+        const int error = error_.exchange(0);
+        return error != 0 ? -error : result;
+    }
+    [[nodiscard]] bool left() const noexcept { return again_ || error_ != 0; }
+
+private:
+    std::atomic<int> error_{0};
+    std::atomic<bool> again_{false};
+};
+
+TEST_F(NativeLaneErrors, EachOfTheWaitForAnyTransfer) {
+    AnswerToPoll answer;
+    const InstalledFaults installed(answer);
+    const Runtime runtime = builder(2).build();
+    const auto handle = runtime.handle();
+    const auto lane = handle.native_lane(0).value();
+    const auto answer_each = [&](const LaneOperation& operation) -> Task<> {
+        for (int error = EPERM; error <= EHWPOISON; ++error) {
+            answer.give(error);
+            const auto result = co_await operation.run(lane, file_.get());
+            const bool retried = error == EINTR || error == EAGAIN;
+            const auto expected = retried ? std::error_code() : std::error_code(error, std::system_category());
+            EXPECT_EQ(result, expected) << operation.name << " answered " << error;
+            EXPECT_FALSE(answer.left()) << operation.name << " answered " << error;
+        }
+    };
+    for (const LaneOperation& operation : lane_operations()) {
+        if (operation.transfers) {
+            handle.spawn_pinned(1, answer_each(operation)).get();
         }
     }
     EXPECT_EQ(content_of(file_), "same");
@@ -251,6 +298,42 @@ TEST_F(NativeLaneErrors, StopsWaitForRoomInTheirRing) {
     gate.open();
     for (auto& reader : readers) {
         EXPECT_EQ(reader.get(), std::errc::operation_canceled);
+    }
+}
+
+/// Their operations end, each with its byte, while the stops wait.
+TEST_F(NativeLaneErrors, StopsThatWaitForRoomFindTheirOperationsEnded) {
+    Gate gate;
+    const InstalledFaults installed(gate);
+    const Watchdog watchdog("stops whose operations end first");
+    for (const bool defer : {true, false}) {
+        const Pipe pipe;
+        Runtime runtime = builder(1).ring_entries(1).io_uring_defer_taskrun(defer).build();
+        const auto handle = runtime.handle();
+        std::vector<JoinHandle<std::error_code>> readers;
+        for (int i = 0; i < 10; ++i) {
+            readers.push_back(handle.spawn_pinned(0, read_one(handle.native_lane(0).value(), pipe.reader.get())));
+        }
+        wait_until_pending(handle, 10);
+        finish_step(handle, 0);
+        finish_step(handle, 0);
+        gate.close();
+        for (auto& reader : readers) {
+            reader.request_stop();
+        }
+        finish_step(handle, 0);  // One has its entry, the others wait for theirs.
+        ASSERT_EQ(write(pipe.writer.get(), "0123456789", 10), 10);
+        gate.open();
+        int got = 0;
+        for (auto& reader : readers) {
+            const auto error = reader.get();
+            EXPECT_TRUE(!error || error == std::errc::operation_canceled) << error.message();
+            got += error ? 0 : 1;
+        }
+        EXPECT_GT(got, 0) << "none ended before its stop";
+        EXPECT_EQ(got + bytes_ready(pipe.reader), 10);
+        EXPECT_EQ(handle.stats_snapshot().pending_native_ops, 0U);
+        runtime.shutdown();  // Hangs if a stop was counted wrongly.
     }
 }
 

@@ -58,11 +58,19 @@ TEST_F(NativeLaneStopTest, OfAnOperationOfOnesOwnIsACancellationWhereverItRuns) 
 }
 
 TEST_F(NativeLaneStopTest, EndsAnOperationInTheKernelFromEveryShard) {
-    for (const ShardId shard : {ShardId{0}, ShardId{1}}) {
+    const auto expect_canceled = [this](ShardId shard, auto stop) {
         auto reading = handle_.spawn_pinned(shard, read_one(*lane_, pipe_.reader.get()));
         wait_until_pending(handle_, 1);
-        reading.request_stop();
+        stop(reading);
         EXPECT_EQ(reading.get(), std::errc::operation_canceled);
+    };
+    for (const ShardId shard : {ShardId{0}, ShardId{1}}) {
+        expect_canceled(shard, [](auto& reading) { reading.request_stop(); });
+        for (const ShardId stopper : {ShardId{0}, ShardId{1}}) {
+            expect_canceled(shard, [&](auto& reading) {
+                handle_.spawn_pinned(stopper, [&reading] { reading.request_stop(); }).get();
+            });
+        }
     }
     ASSERT_EQ(write(pipe_.writer.get(), "x", 1), 1);
     char left = 0;
@@ -96,6 +104,32 @@ TEST_F(NativeLaneStopTest, WhatBeginsAfterAStopIsNotSubmitted) {
     EXPECT_EQ(reading.get(), std::errc::operation_canceled);
     pollfd ready{pipe_.reader.get(), POLLIN, 0};
     EXPECT_EQ(poll(&ready, 1, 0), 1) << "the byte is still there";
+}
+
+/// A step of the ring's own shard stops it: such a stop does not go through the inbox, where the start lies.
+TEST_F(NativeLaneStopTest, OvertakesAStartThatHasNotArrived) {
+    const auto lane = handle_.native_lane(1).value();
+    for (const bool something : {false, true}) {
+        Event inside;
+        Event begun;
+        JoinHandle<std::error_code> reading;
+        auto stopper = handle_.spawn_pinned(1, [&] {
+            inside.set();
+            begun.wait();
+            reading.request_stop();
+        });
+        inside.wait();
+        if (something) {
+            ASSERT_EQ(write(pipe_.writer.get(), "x", 1), 1);
+        }
+        reading = handle_.spawn_pinned(0, read_one(lane, pipe_.reader.get()));
+        finish_step(handle_, 0);  // The start is in the inbox of shard 1.
+        begun.set();
+        stopper.get();
+        EXPECT_EQ(reading.get(), std::errc::operation_canceled);
+        EXPECT_EQ(bytes_ready(pipe_.reader), something ? 1 : 0) << "it was submitted all the same";
+    }
+    EXPECT_EQ(handle_.stats_snapshot().pending_native_ops, 0U);
 }
 
 TEST_F(NativeLaneStopTest, EndsTheWaitForANonBlockingDescriptor) {

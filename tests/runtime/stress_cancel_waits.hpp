@@ -2,10 +2,12 @@
 // What StressCancel stops: a task for each kind of wait, and what they read, write, receive and count.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string>
 #include <system_error>
@@ -122,7 +124,7 @@ struct WaitWorld {
 
     std::atomic<std::uint64_t> read = 0;
     std::atomic<std::uint64_t> exact_read = 0;
-    std::atomic<std::uint64_t> exact_stopped = 0;
+    std::atomic<std::uint64_t> exact_parts = 0;  // Bytes, of those that were stopped.
     std::atomic<std::uint64_t> written = 0;
     std::atomic<std::uint64_t> long_begun = 0;
     std::atomic<std::uint64_t> long_written = 0;
@@ -178,9 +180,21 @@ inline Task<bool> serve_one(WaitWorld& world) {
     co_return has_come(request.error());
 }
 
+/// The kernel has given it back: what would still come would be seen.
+inline Task<> expect_untouched(std::span<std::byte> room) {
+    std::fill(room.begin(), room.end(), std::byte{'c'});
+    for (int i = 0; i < 2; ++i) {
+        co_await yield();
+    }
+    EXPECT_EQ(std::count(room.begin(), room.end(), std::byte{'c'}), std::ssize(room)) << "a stopped read went on";
+}
+
 inline Task<bool> read_some(WaitWorld& world, NativeLane lane) {
     std::byte room[8];
     const auto count = co_await lane.read_at(world.in.reader(), current_position, std::span(room));
+    if (!count) {
+        co_await expect_untouched(room);
+    }
     world.read += count.value_or(0);
     co_return has_come(count.error());
 }
@@ -192,9 +206,14 @@ inline Task<bool> read_bytes(WaitWorld& world, NativeLane lane) {
 }
 
 inline Task<bool> read_exact(WaitWorld& world, NativeLane lane) {
-    std::byte room[exact_bytes];
+    std::byte room[exact_bytes]{};
     const auto all = co_await lane.read_exact_at(world.exact.reader(), current_position, std::span(room));
-    ++(all ? world.exact_read : world.exact_stopped);
+    if (all) {
+        ++world.exact_read;
+    } else {
+        world.exact_parts += static_cast<std::uint64_t>(std::count(std::begin(room), std::end(room), std::byte{'i'}));
+        co_await expect_untouched(room);
+    }
     co_return has_come(all.error());
 }
 
@@ -213,8 +232,10 @@ inline Task<bool> write_bytes(WaitWorld& world, NativeLane lane, bool blocking) 
 
 inline Task<bool> write_long_text(WaitWorld& world, NativeLane lane, bool blocking) {
     ++world.long_begun;
-    const std::string text(long_text, 'l');
+    std::string text(long_text, 'l');
     const auto all = co_await lane.write_all_at(world.a_writer(blocking), current_position, bytes_of(text));
+    std::fill(text.begin(), text.end(), 'z');  // What the kernel would still take would be found in the pipe.
+    co_await yield();
     world.long_written += all ? 1 : 0;
     co_return has_come(all.error());
 }
