@@ -307,12 +307,16 @@ TEST_F(NativeLaneErrors, StopsThatWaitForRoomFindTheirOperationsEnded) {
     const InstalledFaults installed(gate);
     const Watchdog watchdog("stops whose operations end first");
     for (const bool defer : {true, false}) {
-        const Pipe pipe;
-        Runtime runtime = builder(1).ring_entries(1).io_uring_defer_taskrun(defer).build();
+        const SocketPair pair;  // Kernels before 6.4 give a pipe to a worker, which a stop finds before it has begun.
+        RuntimeBuilder small = builder(1).ring_entries(1);
+        if (!defer) {
+            small.io_uring_defer_taskrun(false);
+        }
+        Runtime runtime = small.build();
         const auto handle = runtime.handle();
         std::vector<JoinHandle<std::error_code>> readers;
         for (int i = 0; i < 10; ++i) {
-            readers.push_back(handle.spawn_pinned(0, read_one(handle.native_lane(0).value(), pipe.reader.get())));
+            readers.push_back(handle.spawn_pinned(0, read_one(handle.native_lane(0).value(), pair.first.get())));
         }
         wait_until_pending(handle, 10);
         finish_step(handle, 0);
@@ -321,8 +325,8 @@ TEST_F(NativeLaneErrors, StopsThatWaitForRoomFindTheirOperationsEnded) {
         for (auto& reader : readers) {
             reader.request_stop();
         }
-        finish_step(handle, 0);  // One has its entry, the others wait for theirs.
-        ASSERT_EQ(write(pipe.writer.get(), "0123456789", 10), 10);
+        finish_step(handle, 0);  // One may have its entry, the others wait for theirs.
+        ASSERT_EQ(write(pair.second.get(), "0123456789", 10), 10);
         gate.open();
         int got = 0;
         for (auto& reader : readers) {
@@ -331,7 +335,7 @@ TEST_F(NativeLaneErrors, StopsThatWaitForRoomFindTheirOperationsEnded) {
             got += error ? 0 : 1;
         }
         EXPECT_GT(got, 0) << "none ended before its stop";
-        EXPECT_EQ(got + bytes_ready(pipe.reader), 10);
+        EXPECT_EQ(got + bytes_ready(pair.first), 10);
         EXPECT_EQ(handle.stats_snapshot().pending_native_ops, 0U);
         runtime.shutdown();  // Hangs if a stop was counted wrongly.
     }
