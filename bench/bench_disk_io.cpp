@@ -23,7 +23,7 @@ void add_workloads() {
     add("disk_read_rtt_4k/asio_pool_pread", on_asio::disk_read_rtt_4k_pool);
     add("disk_read_rtt_4k/raw_pread", raw::disk_read_rtt_4k_pread);
     add("disk_read_rtt_4k/raw_liburing", raw::disk_read_rtt_4k_submit_and_wait);
-    add("disk_read_rtt_4k/raw_liburing_submit", raw::disk_read_rtt_4k_submit);
+    add("disk_read_rtt_4k/raw_submit", raw::disk_read_rtt_4k_submit);
 
     add("disk_read_4k_qd32/spargio_lane", on_spargio::disk_read_4k_qd32);
     add("disk_read_4k_qd32/spargio_lane_remote", on_spargio::disk_read_4k_qd32_remote);
